@@ -1,0 +1,174 @@
+//! Classical damage scores of one item.
+//!
+//! Depth and colour become maps (behind the hull, hollows, bumps, roughness, dark openings, matter beside), maps become
+//! a few dozen [cues](CUE_NAMES), and small sets of decision trees turn cues into scores.
+
+mod cues;
+mod forest;
+mod relief;
+mod shape;
+
+use vision::{HeatMap, Rect};
+
+pub use cues::CUE_NAMES;
+pub(crate) use relief::Relief;
+
+use crate::defect::{Defect, DefectType, Severity};
+use crate::segment::{Cells, dilate};
+use cues::Cues;
+
+const TYPES: usize = DefectType::ALL.len();
+/// A type's evidence map marks its place where it exceeds this.
+const PLACE: f32 = 0.5;
+
+/// Evidence a step of a raster over the picture.
+#[derive(Clone, Debug)]
+pub(crate) struct EvidenceMap {
+    /// Columns of the raster.
+    pub w: usize,
+    /// Pixel where the raster begins.
+    pub origin_px: (f32, f32),
+    /// Pixels a step, along columns and rows.
+    pub pitch_px: (f32, f32),
+    /// Evidence, [0, 1], row after row.
+    pub values: Vec<f32>,
+}
+
+/// Scores of one item with their places.
+#[derive(Clone, Debug)]
+pub(crate) struct Assessment {
+    /// Score a type, in the order of [`DefectType::ALL`].
+    pub scores: [f32; TYPES],
+    /// Where each type shows; empty when it has no place.
+    pub places: Vec<Option<EvidenceMap>>,
+}
+
+impl Assessment {
+    /// An item that cannot be measured. Half way: neither whole nor damaged, so that quality flags decide.
+    pub fn unknown() -> Self {
+        Self { scores: [0.0; TYPES], places: vec![None; TYPES] }
+    }
+
+    /// The item's score.
+    pub fn overall(&self) -> f32 {
+        self.scores.iter().copied().fold(0.0, f32::max)
+    }
+
+    /// One defect a type.
+    pub fn defects(&self, threshold: f32) -> Vec<Defect> {
+        DefectType::ALL
+            .into_iter()
+            .zip(self.scores)
+            .zip(&self.places)
+            .map(|((kind, score), place)| Defect {
+                kind,
+                score,
+                severity: Severity::of(score, threshold),
+                bbox: place.as_ref().and_then(EvidenceMap::bbox),
+            })
+            .collect()
+    }
+
+    /// Adds the item to a heat map: evidence of each type, scaled by its score.
+    pub fn draw(&self, heat: &mut HeatMap) {
+        for (score, place) in self.scores.iter().zip(&self.places) {
+            if let Some(place) = place.as_ref().filter(|_| *score > 0.02) {
+                place.draw(heat, *score);
+            }
+        }
+    }
+}
+
+impl EvidenceMap {
+    fn bbox(&self) -> Option<Rect> {
+        let mut b: Option<(usize, usize, usize, usize)> = None;
+        for i in (0..self.values.len()).filter(|i| self.values[*i] > PLACE) {
+            let (x, y) = (i % self.w, i / self.w);
+            let (x0, y0, x1, y1) = b.unwrap_or((x, y, x, y));
+            b = Some((x0.min(x), y0.min(y), x1.max(x), y1.max(y)));
+        }
+        b.map(|(x0, y0, x1, y1)| {
+            let px = |x: usize| (self.origin_px.0 + x as f32 * self.pitch_px.0).max(0.0) as u32;
+            let py = |y: usize| (self.origin_px.1 + y as f32 * self.pitch_px.1).max(0.0) as u32;
+            Rect { x: px(x0), y: py(y0), w: (px(x1 + 1) - px(x0)).max(1), h: (py(y1 + 1) - py(y0)).max(1) }
+        })
+    }
+
+    /// Draws with bilinear interpolation; the larger of old and new stays.
+    fn draw(&self, heat: &mut HeatMap, scale: f32) {
+        let h = self.values.len() / self.w.max(1);
+        if h == 0 {
+            return;
+        }
+        let (width, height) = (heat.width() as usize, heat.height() as usize);
+        let (px, py) = self.pitch_px;
+        let x_end = ((self.origin_px.0 + self.w as f32 * px).max(0.0) as usize).min(width);
+        let y_end = ((self.origin_px.1 + h as f32 * py).max(0.0) as usize).min(height);
+        for y in self.origin_px.1.max(0.0) as usize..y_end {
+            let v = ((y as f32 - self.origin_px.1 + 0.5) / py - 0.5).clamp(0.0, (h - 1) as f32);
+            let (y0, fy) = (v as usize, v.fract());
+            let y1 = (y0 + 1).min(h - 1);
+            for x in self.origin_px.0.max(0.0) as usize..x_end {
+                let u = ((x as f32 - self.origin_px.0 + 0.5) / px - 0.5).clamp(0.0, (self.w - 1) as f32);
+                let (x0, fx) = (u as usize, u.fract());
+                let x1 = (x0 + 1).min(self.w - 1);
+                let at = |x: usize, y: usize| self.values[y * self.w + x];
+                let top = at(x0, y0) * (1.0 - fx) + at(x1, y0) * fx;
+                let low = at(x0, y1) * (1.0 - fx) + at(x1, y1) * fx;
+                let value = (scale * (top * (1.0 - fy) + low * fy)).clamp(0.0, 1.0);
+                let cell = &mut heat.data_mut()[y * width + x];
+                *cell = cell.max(value);
+            }
+        }
+    }
+}
+
+/// Distance of each step from the plane through its neighbours, metres.
+pub(crate) fn flatness_m(relief: &Relief) -> Vec<f32> {
+    shape::roughness_m(relief, 0.008)
+}
+
+/// Metres behind the item's convex hull, per step.
+pub(crate) fn behind_hull_m(relief: &Relief) -> Vec<f32> {
+    shape::behind_hull_m(relief)
+}
+
+/// The cues of one item.
+pub(crate) fn measure(relief: &Relief) -> [f32; CUE_NAMES.len()] {
+    cues::measure(relief).values
+}
+
+/// Scores one item.
+pub(crate) fn assess(relief: &Relief, cells: &Cells) -> Assessment {
+    let cues = cues::measure(relief);
+    let scores = forest::score(&cues.values);
+    let step = cells.grid.step as f32;
+    let origin_px = (relief.origin.0 as f32 * step, relief.origin.1 as f32 * step);
+    let pitch = relief.stride as f32 * step;
+    let map = |values: Vec<f32>| Some(EvidenceMap { w: relief.w, origin_px, pitch_px: (pitch, pitch), values });
+    let places = DefectType::ALL.into_iter().map(|kind| map(evidence(kind, relief, &cues))).collect();
+    Assessment { scores, places }
+}
+
+/// Where one type of defect would show, [0, 1] a step.
+fn evidence(kind: DefectType, relief: &Relief, cues: &Cues) -> Vec<f32> {
+    let n = relief.inside.len();
+    let ramp = |v: f32, from: f32, to: f32| ((v - from) / (to - from)).clamp(0.0, 1.0);
+    match kind {
+        DefectType::Penetration => {
+            (0..n).map(|i| f32::from(cues.dark_deep[i]).max(ramp(cues.rough_m[i], 0.002, 0.006))).collect()
+        }
+        DefectType::Deformation | DefectType::MissingUnit => (0..n)
+            .map(|i| ramp(cues.behind_hull_m[i], 0.003, 0.015).max(ramp(cues.hollow_m[i], 0.002, 0.012)))
+            .collect(),
+        DefectType::Actuation => (0..n).map(|i| ramp(cues.bump_m[i], 0.004, 0.02)).collect(),
+        DefectType::Deconstruction => {
+            (0..n).map(|i| ramp(cues.bump_m[i], 0.004, 0.02).max(ramp(cues.rough_m[i], 0.002, 0.008))).collect()
+        }
+        DefectType::Spillage => {
+            let border = dilate(&relief.inside, relief.w, 2);
+            (0..n).map(|i| if border[i] || relief.foreign[i] { 0.0 } else { relief.stained[i] }).collect()
+        }
+        DefectType::Superficial => vec![0.0; n],
+    }
+}

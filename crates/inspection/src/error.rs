@@ -1,0 +1,45 @@
+//! Why an inspection fails.
+
+use std::path::PathBuf;
+
+/// Why a frame could not be inspected, or a model not be loaded.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InspectionError {
+    /// Two pictures that must match do not.
+    #[error("{what} is {width}x{height} but the colour image is {color_width}x{color_height}; align and register the streams to one size")]
+    Size {
+        /// Which picture.
+        what: &'static str,
+        /// Its columns.
+        width: u32,
+        /// Its rows.
+        height: u32,
+        /// Columns of the colour image.
+        color_width: u32,
+        /// Rows of the colour image.
+        color_height: u32,
+    },
+    /// A picture without pixels.
+    #[error("the picture has no pixels; check the camera")]
+    Empty,
+    /// The model file is not there or cannot be read.
+    #[error("model `{path}` cannot be read: {reason}; give the path of an ONNX file, or leave the parameter empty for the classical scorer")]
+    ModelFile {
+        /// As given.
+        path: PathBuf,
+        /// The cause.
+        reason: String,
+    },
+    /// The model does not keep the contract of docs/model-contract.md.
+    #[error("model `{path}` does not keep the contract: {reason}; see docs/model-contract.md")]
+    ModelContract {
+        /// As given.
+        path: PathBuf,
+        /// What is wrong and what was expected.
+        reason: String,
+    },
+    /// The model failed on a frame.
+    #[error("the model failed on this frame: {0}")]
+    ModelRun(String),
+}

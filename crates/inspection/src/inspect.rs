@@ -1,0 +1,173 @@
+//! One frame in, one inspection out.
+
+use std::sync::Arc;
+
+use vision::{HeatMap, LabelMask, Rect, RgbdFrame};
+
+use crate::InspectionError;
+use crate::damage::{self, Assessment};
+use crate::defect::{DEFAULT_DAMAGE_THRESHOLD, Defect};
+use crate::engine::Engine;
+use crate::model_score;
+use crate::pick::{PickPoint, pick_point, size_m};
+use crate::quality::{self, Quality};
+use crate::segment::{self, SegmentationParams, SupportPlane};
+
+/// Settings of an inspection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InspectionParams {
+    /// How items are found.
+    pub segmentation: SegmentationParams,
+    /// Above it an item is not sorted; also sets the severities. [0, 1].
+    pub damage_threshold: f32,
+}
+
+impl Default for InspectionParams {
+    fn default() -> Self {
+        Self { segmentation: SegmentationParams::default(), damage_threshold: DEFAULT_DAMAGE_THRESHOLD }
+    }
+}
+
+/// What was seen of one item.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InspectedItem {
+    /// The value of its pixels in the mask.
+    pub id: u16,
+    /// Bounding box, pixels of the colour image.
+    pub bbox: Rect,
+    /// Pixels covered.
+    pub area_px: u32,
+    /// [0, 1]: the largest score of its defects.
+    pub damage_score: f32,
+    /// One entry a type, in the order of [`crate::DefectType::ALL`].
+    pub defects: Vec<Defect>,
+    /// What limits trust.
+    pub quality: Quality,
+    /// Where a suction cup may hold it, camera frame.
+    pub pick: Option<PickPoint>,
+    /// Extent along its principal axes and above the support, metres; zeros when unknown.
+    pub size_m: [f32; 3],
+}
+
+/// What was seen of one frame.
+#[derive(Clone, Debug)]
+pub struct Inspection {
+    /// Items in decreasing area.
+    pub items: Vec<InspectedItem>,
+    /// Instances, size of the colour image.
+    pub mask: LabelMask,
+    /// Damage a pixel, [0, 1], size of the colour image.
+    pub heatmap: HeatMap,
+    /// The largest score of all items; 0 without items.
+    pub damage_score: f32,
+    /// In force: above it an item is not sorted.
+    pub damage_threshold: f32,
+    /// `classical`, or the model file's name and short sha256.
+    pub model: String,
+    /// `none` or `tract`.
+    pub engine: &'static str,
+    /// The surface under the items.
+    pub support: Option<SupportPlane>,
+}
+
+/// Inspects frames with one set of parameters and, when given, a model that takes over the scores.
+#[derive(Clone, Default)]
+pub struct Inspector {
+    /// Settings.
+    pub params: InspectionParams,
+    /// A loaded model; `None` scores with classical cues.
+    pub engine: Option<Arc<dyn Engine>>,
+}
+
+/// Inspects one frame with classical cues.
+///
+/// `background` is the empty tray through the same camera; items are found better with it, and matter beside an item
+/// only with it.
+///
+/// # Errors
+/// When the pictures differ in size.
+pub fn inspect(
+    frame: &RgbdFrame,
+    background: Option<&RgbdFrame>,
+    params: &InspectionParams,
+) -> Result<Inspection, InspectionError> {
+    Inspector { params: params.clone(), engine: None }.inspect(frame, background, &mut |_| ())
+}
+
+impl Inspector {
+    /// Inspects one frame; `on_stage` is told the name of each stage as it ends (`segment`, `score`, `finish`), so that
+    /// callers with a clock can time them.
+    ///
+    /// # Errors
+    /// When the pictures differ in size, or the model fails.
+    pub fn inspect(
+        &self,
+        frame: &RgbdFrame,
+        background: Option<&RgbdFrame>,
+        on_stage: &mut dyn FnMut(&'static str),
+    ) -> Result<Inspection, InspectionError> {
+        let found = segment::analyse(frame, background, &self.params.segmentation)?;
+        on_stage("segment");
+        let (width, height) = (frame.color.width(), frame.color.height());
+        let mut heatmap = HeatMap::new(width, height, vec![0.0; width as usize * height as usize])
+            .map_err(|_| InspectionError::Empty)?;
+        let suspect = quality::is_depth_unit_suspect(frame);
+        let mut items = Vec::with_capacity(found.segmentation.instances.len());
+        for instance in &found.segmentation.instances {
+            let relief = damage::Relief::of(&found.cells, instance.id);
+            let mut assessment = match &relief {
+                Some(relief) => damage::assess(relief, &found.cells),
+                None => Assessment::unknown(),
+            };
+            if let Some(engine) = &self.engine {
+                assessment = model_score::assess(engine.as_ref(), frame, instance, relief.as_ref())?;
+            }
+            assessment.draw(&mut heatmap);
+            let support = found.segmentation.support.as_ref();
+            // Without intrinsics metres are a guess, and a robot must not act on guesses.
+            let measured = relief.as_ref().filter(|_| frame.intrinsics.is_some());
+            items.push(InspectedItem {
+                id: instance.id,
+                bbox: instance.bbox,
+                area_px: instance.area_px,
+                damage_score: assessment.overall(),
+                defects: assessment.defects(self.params.damage_threshold),
+                quality: quality::of_item(frame, &found.segmentation, instance, suspect),
+                pick: measured.and_then(|r| pick_point(&found.cells, r, support)),
+                size_m: measured.map_or([0.0; 3], |r| size_m(&found.cells, r, support)),
+            });
+        }
+        on_stage("score");
+        let inspection = Inspection {
+            damage_score: items.iter().map(|i| i.damage_score).fold(0.0, f32::max),
+            items,
+            mask: found.segmentation.mask,
+            heatmap,
+            damage_threshold: self.params.damage_threshold,
+            model: self.engine.as_ref().map_or_else(|| "classical".to_owned(), |e| e.model().to_owned()),
+            engine: self.engine.as_ref().map_or("none", |e| e.name()),
+            support: found.segmentation.support,
+        };
+        on_stage("finish");
+        Ok(inspection)
+    }
+}
+
+/// The cues ([`crate::CUE_NAMES`]) of every item with depth, with its label in the mask: what the trees of the classical
+/// scorer are fitted to.
+///
+/// # Errors
+/// When the pictures differ in size.
+pub fn measure_cues(
+    frame: &RgbdFrame,
+    background: Option<&RgbdFrame>,
+    params: &SegmentationParams,
+) -> Result<Vec<(u16, Vec<f32>)>, InspectionError> {
+    let found = segment::analyse(frame, background, params)?;
+    Ok(found
+        .segmentation
+        .instances
+        .iter()
+        .filter_map(|i| Some((i.id, damage::measure(&damage::Relief::of(&found.cells, i.id)?).to_vec())))
+        .collect())
+}

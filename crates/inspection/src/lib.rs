@@ -1,0 +1,32 @@
+//! Items and their damage, from colour and depth: values in, values out.
+//!
+//! [`segment`] finds the items of a frame and the surface that they lie on. [`inspect`] segments and scores each item
+//! over Kaputt's seven defect types, with a heat map, quality flags and a pick point. Scores come from classical cues,
+//! or from an ONNX model behind [`Engine`] (docs/model-contract.md).
+//!
+//! Nothing here reads a clock, a file (but for [`TractModel::load`]) or a random source: the same frame gives the same
+//! bytes.
+
+mod damage;
+mod defect;
+mod engine;
+mod error;
+mod grid;
+mod inspect;
+mod model_score;
+mod overlay;
+mod pick;
+mod quality;
+mod report;
+mod segment;
+
+pub use damage::CUE_NAMES;
+pub use defect::{DEFAULT_DAMAGE_THRESHOLD, Defect, DefectType, Severity};
+pub use engine::{Contract, Engine, TractModel};
+pub use error::InspectionError;
+pub use inspect::{InspectedItem, Inspection, InspectionParams, Inspector, inspect, measure_cues};
+pub use overlay::overlay;
+pub use pick::PickPoint;
+pub use quality::{Quality, is_depth_unit_suspect};
+pub use report::{Report, ReportDefect, ReportItem};
+pub use segment::{Instance, Segmentation, SegmentationParams, SupportPlane, segment};

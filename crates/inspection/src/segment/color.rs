@@ -1,0 +1,152 @@
+//! What colour says of a frame: where it differs from the empty tray, or from the picture's border.
+
+use vision::ColorImage;
+
+use super::components::smooth;
+
+/// Mean colours of the grid's cells, RGB in [0, 255], smoothed over 3 × 3 cells.
+pub(crate) fn cell_colors(color: &ColorImage, step: usize) -> (usize, usize, Vec<[f32; 3]>) {
+    let (w, h) = (color.width() as usize / step, color.height() as usize / step);
+    let row_len = color.width() as usize * 3;
+    let inv = 1.0 / (step * step) as f32;
+    let mut cells = Vec::with_capacity(w * h);
+    for y in 0..h {
+        for x in 0..w {
+            let mut sum = [0.0f32; 3];
+            for row in color.data().chunks_exact(row_len).skip(y * step).take(step) {
+                for p in row[x * step * 3..(x + 1) * step * 3].as_chunks::<3>().0 {
+                    for (s, v) in sum.iter_mut().zip(p) {
+                        *s += f32::from(*v);
+                    }
+                }
+            }
+            cells.push(sum.map(|s| s * inv));
+        }
+    }
+    (w, h, blur3(&cells, w))
+}
+
+fn blur3(cells: &[[f32; 3]], w: usize) -> Vec<[f32; 3]> {
+    let mean3 = |a: [f32; 3], b: [f32; 3], c: [f32; 3]| [0, 1, 2].map(|k| (a[k] + b[k] + c[k]) / 3.0);
+    let rows: Vec<[f32; 3]> = cells
+        .chunks_exact(w)
+        .flat_map(|row| (0..w).map(|x| mean3(row[x.saturating_sub(1)], row[x], row[(x + 1).min(w - 1)])))
+        .collect();
+    let h = cells.len() / w;
+    (0..cells.len())
+        .map(|i| {
+            let (x, y) = (i % w, i / w);
+            mean3(rows[y.saturating_sub(1) * w + x], rows[i], rows[(y + 1).min(h - 1) * w + x])
+        })
+        .collect()
+}
+
+/// Cells whose colour differs from the empty tray's by more than light and shadow explain.
+///
+/// Brightness may fall to half (shadow) or rise by a third (reflection); hue may move by the picture's own noise only.
+pub(crate) fn changed_colors(now: &[[f32; 3]], empty: &[[f32; 3]], w: usize) -> Vec<bool> {
+    let gain = median_gains(now, empty);
+    let h = now.len() / w;
+    let mut sample: Vec<f32> = (0..now.len()).step_by(13).map(|i| shift(&now[i], &empty[i], &gain).0).collect();
+    sample.sort_unstable_by(f32::total_cmp);
+    // Most of the picture is tray: its median tells the noise, eight times that is no noise.
+    let hue_limit = (8.0 * sample.get(sample.len() / 2).copied().unwrap_or(0.0)).clamp(0.06, 0.2);
+    let differs = |a: &[f32; 3], b: &[f32; 3]| {
+        let (hue, brightness) = shift(a, b, &gain);
+        hue > hue_limit || brightness > 0.25 || brightness < -0.75
+    };
+    let mut mask: Vec<bool> = (0..now.len())
+        .map(|i| {
+            // The tray may have moved by a cell: the best match of the neighbourhood counts.
+            let (x, y) = (i % w, i / w);
+            differs(&now[i], &empty[i])
+                && (y.saturating_sub(1)..=(y + 1).min(h - 1))
+                    .all(|yy| (x.saturating_sub(1)..=(x + 1).min(w - 1)).all(|xx| differs(&now[i], &empty[yy * w + xx])))
+        })
+        .collect();
+    smooth(&mut mask, w);
+    mask
+}
+
+/// How far a colour moved: largest departure of a channel from the common brightness, and that brightness, both as
+/// logarithms of ratios.
+fn shift(a: &[f32; 3], b: &[f32; 3], gain: &[f32; 3]) -> (f32, f32) {
+    // Sensor noise and rounding of dark pixels: keeps ratios of small numbers quiet.
+    const FLOOR: f32 = 16.0;
+    let ratio = [0, 1, 2].map(|k| ((a[k] + FLOOR) / (b[k] * gain[k] + FLOOR)).ln());
+    let mean = (ratio[0] + ratio[1] + ratio[2]) / 3.0;
+    (ratio.iter().map(|r| (r - mean).abs()).fold(0.0, f32::max), mean)
+}
+
+/// Exposure and white balance between two pictures: the median ratio of each channel.
+fn median_gains(now: &[[f32; 3]], empty: &[[f32; 3]]) -> [f32; 3] {
+    [0, 1, 2].map(|k| {
+        let mut ratios: Vec<f32> =
+            now.iter().zip(empty).step_by(17).map(|(a, b)| (a[k] + 1.0) / (b[k] + 1.0)).collect();
+        ratios.sort_unstable_by(f32::total_cmp);
+        ratios.get(ratios.len() / 2).copied().unwrap_or(1.0).clamp(0.5, 2.0)
+    })
+}
+
+/// Cells that differ from the picture's border in colour: the last resort without depth and background.
+pub(crate) fn unlike_border(cells: &[[f32; 3]], w: usize) -> Vec<bool> {
+    let h = cells.len() / w;
+    let margin = (w.min(h) / 24).max(2);
+    let border: Vec<[f32; 3]> = (0..cells.len())
+        .filter(|i| {
+            let (x, y) = (i % w, i / w);
+            x < margin || y < margin || x + margin >= w || y + margin >= h
+        })
+        .step_by(5)
+        .map(|i| cells[i])
+        .collect();
+    let models = clusters(&border);
+    let mut mask: Vec<bool> = cells
+        .iter()
+        .map(|c| models.iter().all(|(mean, spread)| distance(c, mean) > (3.0 * spread).max(22.0)))
+        .collect();
+    smooth(&mut mask, w);
+    mask
+}
+
+/// Distance of two colours: brightness counts half, since light falls off over a tray.
+fn distance(a: &[f32; 3], b: &[f32; 3]) -> f32 {
+    let d = [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
+    let mean = (d[0] + d[1] + d[2]) / 3.0;
+    let hue = d.map(|v| v - mean);
+    (0.75 * mean * mean + hue.iter().map(|v| v * v).sum::<f32>()).sqrt()
+}
+
+/// Four colours that describe the border (k-means from evenly spread starts), with their spread; rare ones are dropped.
+fn clusters(border: &[[f32; 3]]) -> Vec<([f32; 3], f32)> {
+    const K: usize = 4;
+    let mut sorted: Vec<[f32; 3]> = border.to_vec();
+    sorted.sort_unstable_by(|a, b| (a[0] + a[1] + a[2]).total_cmp(&(b[0] + b[1] + b[2])));
+    let mut means: Vec<[f32; 3]> = (0..K).filter_map(|k| sorted.get((2 * k + 1) * sorted.len() / (2 * K)).copied()).collect();
+    let nearest = |means: &[[f32; 3]], c: &[f32; 3]| {
+        (0..means.len()).min_by(|a, b| distance(c, &means[*a]).total_cmp(&distance(c, &means[*b]))).unwrap_or(0)
+    };
+    let mut out = Vec::new();
+    for _ in 0..6 {
+        let mut sums = vec![([0.0f32; 3], 0.0f32, 0.0f32); means.len()];
+        for c in border {
+            let k = nearest(&means, c);
+            let s = &mut sums[k];
+            for (t, v) in s.0.iter_mut().zip(c) {
+                *t += v;
+            }
+            s.1 += 1.0;
+            s.2 += distance(c, &means[k]);
+        }
+        for (mean, s) in means.iter_mut().zip(&sums).filter(|(_, s)| s.1 > 0.0) {
+            *mean = s.0.map(|t| t / s.1);
+        }
+        out = means
+            .iter()
+            .zip(&sums)
+            .filter(|(_, s)| s.1 > 0.06 * border.len() as f32)
+            .map(|(m, s)| (*m, s.2 / s.1))
+            .collect();
+    }
+    out
+}

@@ -1,0 +1,153 @@
+//! Masks of cells: connected parts, cleaning, holes.
+
+/// A mask of cells, row after row, `w` columns wide.
+pub(crate) struct Parts {
+    /// Part of each cell, 0 = none.
+    pub of: Vec<u32>,
+    /// Cells of each part; index 0 is unused.
+    pub sizes: Vec<u32>,
+}
+
+/// Connected parts (4-neighbourhood) of the cells for which `mask` holds; `joined` may refuse a pair of neighbours.
+pub(crate) fn parts(mask: &[bool], w: usize, joined: impl Fn(usize, usize) -> bool) -> Parts {
+    let mut of = vec![0u32; mask.len()];
+    let mut sizes = vec![0u32];
+    let mut stack = Vec::new();
+    for start in 0..mask.len() {
+        if !mask[start] || of[start] != 0 {
+            continue;
+        }
+        let id = sizes.len() as u32;
+        let mut size = 0;
+        of[start] = id;
+        stack.push(start);
+        while let Some(i) = stack.pop() {
+            size += 1;
+            let x = i % w;
+            let around = [
+                (x > 0).then(|| i - 1),
+                (x + 1 < w).then(|| i + 1),
+                i.checked_sub(w),
+                (i + w < mask.len()).then(|| i + w),
+            ];
+            for j in around.into_iter().flatten() {
+                if mask[j] && of[j] == 0 && joined(i, j) {
+                    of[j] = id;
+                    stack.push(j);
+                }
+            }
+        }
+        sizes.push(size);
+    }
+    Parts { of, sizes }
+}
+
+/// Sums over a (2r+1)² window, clipped at the border: for counts and means in constant time a cell.
+fn box_sum(values: &[u8], w: usize, r: usize) -> Vec<u16> {
+    let h = values.len() / w;
+    let mut rows = vec![0u16; values.len()];
+    for y in 0..h {
+        let row = &values[y * w..(y + 1) * w];
+        let out = &mut rows[y * w..(y + 1) * w];
+        let mut sum: u16 = row.iter().take(r).map(|v| u16::from(*v)).sum();
+        for x in 0..w {
+            if x + r < w {
+                sum += u16::from(row[x + r]);
+            }
+            if x > r {
+                sum -= u16::from(row[x - r - 1]);
+            }
+            out[x] = sum;
+        }
+    }
+    let mut out = vec![0u16; values.len()];
+    let mut column = vec![0u16; w];
+    for y in 0..h + r {
+        if y < h {
+            for x in 0..w {
+                column[x] += rows[y * w + x];
+            }
+        }
+        if y > 2 * r {
+            for x in 0..w {
+                column[x] -= rows[(y - 2 * r - 1) * w + x];
+            }
+        }
+        if y >= r {
+            out[(y - r) * w..(y - r + 1) * w].copy_from_slice(&column);
+        }
+    }
+    out
+}
+
+/// How many of the (2r+1)² cells around each cell are set.
+pub(crate) fn count_around(mask: &[bool], w: usize, r: usize) -> Vec<u16> {
+    let bytes: Vec<u8> = mask.iter().map(|m| u8::from(*m)).collect();
+    box_sum(&bytes, w, r)
+}
+
+/// Majority filter over 3 × 3 cells: removes speckle, keeps straight borders in place.
+pub(crate) fn smooth(mask: &mut [bool], w: usize) {
+    let around = count_around(mask, w, 1);
+    for (m, n) in mask.iter_mut().zip(around) {
+        *m = n >= 5;
+    }
+}
+
+/// Grows the mask by `r` cells (square).
+pub(crate) fn dilate(mask: &[bool], w: usize, r: usize) -> Vec<bool> {
+    count_around(mask, w, r).into_iter().map(|n| n > 0).collect()
+}
+
+/// Shrinks the mask by `r` cells (square); beyond the picture counts as set.
+pub(crate) fn erode(mask: &[bool], w: usize, r: usize) -> Vec<bool> {
+    let inverse: Vec<bool> = mask.iter().map(|m| !m).collect();
+    dilate(&inverse, w, r).into_iter().map(|m| !m).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_counted_and_refusals_split() {
+        let mask: Vec<bool> = "##.#\n##.#\n...#".chars().filter(|c| *c != '\n').map(|c| c == '#').collect();
+        let two = parts(&mask, 4, |_, _| true);
+        assert_eq!(&two.sizes[1..], &[4, 3]);
+        let three = parts(&mask, 4, |i, j| i.max(j) != 11);
+        assert_eq!(three.sizes.len(), 4);
+    }
+
+    #[test]
+    fn windows_count_like_brute_force() {
+        let (w, h, r) = (13usize, 9usize, 2usize);
+        let mask: Vec<bool> = (0..w * h).map(|i| (i * 7919) % 5 < 2).collect();
+        let fast = count_around(&mask, w, r);
+        for y in 0..h {
+            for x in 0..w {
+                let mut n = 0;
+                for yy in y.saturating_sub(r)..(y + r + 1).min(h) {
+                    for xx in x.saturating_sub(r)..(x + r + 1).min(w) {
+                        n += u16::from(mask[yy * w + xx]);
+                    }
+                }
+                assert_eq!(fast[y * w + x], n, "{x},{y}");
+            }
+        }
+    }
+
+    #[test]
+    fn opening_removes_specks_and_keeps_blocks() {
+        let (w, h) = (20, 20);
+        let mut mask = vec![false; w * h];
+        mask[3 * w + 3] = true;
+        for y in 8..16 {
+            for x in 8..16 {
+                mask[y * w + x] = true;
+            }
+        }
+        let opened = dilate(&erode(&mask, w, 1), w, 1);
+        assert!(!opened[3 * w + 3]);
+        assert_eq!(opened.iter().filter(|m| **m).count(), 64);
+    }
+}

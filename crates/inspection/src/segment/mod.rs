@@ -1,0 +1,301 @@
+//! Items in a frame: where they are, how many, and on what they lie.
+//!
+//! 1. The **support** is a plane found in the frame's own depth or, better, the empty tray's ([`SupportPlane`]).
+//! 2. **Foreground** rises over the support or differs from the empty tray; without depth colour decides.
+//! 3. **Items**: foreground is cut into small patches at creases and steps, and patches are joined over convex borders
+//!    by a signed graph; rules of physics (what hangs in the air belongs to what it hangs on, an inside belongs to its
+//!    outside) join the rest.
+
+mod color;
+mod components;
+mod foreground;
+mod graph;
+mod items;
+mod normals;
+mod pieces;
+mod plane;
+mod refine;
+mod supervoxels;
+
+pub use plane::SupportPlane;
+use vision::{ColorImage, DepthImage, LabelMask, Rect, RgbdFrame};
+
+pub(crate) use components::{dilate, erode, parts};
+pub(crate) use pieces::convex_area;
+use foreground::Foreground;
+use graph::Votes;
+
+use crate::InspectionError;
+use crate::grid::{Grid, assumed_camera, step_for};
+
+/// What segmentation may assume.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SegmentationParams {
+    /// Concave bend between neighbouring patches (about 12 mm apart) that still counts as one smooth surface, degrees.
+    pub smooth_bend_deg: f32,
+    /// Concave bend that separates items, degrees.
+    pub crease_bend_deg: f32,
+    /// Items that cover less are ignored, square metres.
+    pub min_item_area_m2: f32,
+    /// One item is expected: small pieces at its side (cans of a pack, lids, loose parts) are parts of it. Things of
+    /// like size, and what lies apart, stay items of their own.
+    pub one_item: bool,
+}
+
+impl Default for SegmentationParams {
+    fn default() -> Self {
+        Self { smooth_bend_deg: 12.0, crease_bend_deg: 32.0, min_item_area_m2: 4.0e-4, one_item: false }
+    }
+}
+
+/// One item of a segmentation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Instance {
+    /// The value of its pixels in the mask, 1.. in decreasing area.
+    pub id: u16,
+    /// Bounding box, pixels of the colour image.
+    pub bbox: Rect,
+    /// Pixels covered.
+    pub area_px: u32,
+    /// True when it touches the picture's border.
+    pub clipped: bool,
+}
+
+/// Items of one frame.
+#[derive(Clone, Debug)]
+pub struct Segmentation {
+    /// Instances, size of the colour image.
+    pub mask: LabelMask,
+    /// Instances in decreasing area.
+    pub instances: Vec<Instance>,
+    /// The surface under the items; `None` when depth shows none.
+    pub support: Option<SupportPlane>,
+    /// True where the picture differs from the empty tray without rising over it (flat matter, stains), size of the
+    /// colour image; empty without a background.
+    pub beside: Vec<bool>,
+    /// True when an empty-tray background was used.
+    pub used_background: bool,
+    /// True when depth was used.
+    pub used_depth: bool,
+}
+
+/// What segmentation knows of the cells of its grid, for those who measure the items next.
+pub(crate) struct Cells {
+    pub grid: Grid,
+    /// Item of each cell as in the mask, 0 = none.
+    pub labels: Vec<u16>,
+    /// Height above the support, metres; 0 without depth or support.
+    pub height_m: Vec<f32>,
+    /// Flat matter on the tray: colour differs from the empty tray, depth does not.
+    pub stained: Vec<bool>,
+    /// Mean colours, RGB.
+    pub colors: Vec<[f32; 3]>,
+}
+
+/// A segmentation with its cells.
+pub(crate) struct Analysis {
+    pub segmentation: Segmentation,
+    pub cells: Cells,
+}
+
+/// Finds the items in `frame`, with the empty tray's picture from the same camera when there is one.
+///
+/// # Errors
+/// When depth or background differ in size from the colour image.
+pub fn segment(
+    frame: &RgbdFrame,
+    background: Option<&RgbdFrame>,
+    params: &SegmentationParams,
+) -> Result<Segmentation, InspectionError> {
+    analyse(frame, background, params).map(|a| a.segmentation)
+}
+
+/// As [`segment`], with the cells.
+pub(crate) fn analyse(
+    frame: &RgbdFrame,
+    background: Option<&RgbdFrame>,
+    params: &SegmentationParams,
+) -> Result<Analysis, InspectionError> {
+    check_sizes(frame, background)?;
+    match frame.depth.as_ref().filter(|d| d.valid_fraction() > 0.02) {
+        Some(depth) => from_depth(frame, depth, background, params),
+        None => from_color(frame, background),
+    }
+}
+
+fn check_sizes(frame: &RgbdFrame, background: Option<&RgbdFrame>) -> Result<(), InspectionError> {
+    let size = (frame.color.width(), frame.color.height());
+    let other = |what: &'static str, (width, height): (u32, u32)| {
+        if (width, height) == size {
+            Ok(())
+        } else {
+            Err(InspectionError::Size { what, width, height, color_width: size.0, color_height: size.1 })
+        }
+    };
+    if let Some(d) = &frame.depth {
+        other("depth", (d.width(), d.height()))?;
+    }
+    if let Some(b) = background {
+        other("the background's colour", (b.color.width(), b.color.height()))?;
+        if let Some(d) = &b.depth {
+            other("the background's depth", (d.width(), d.height()))?;
+        }
+    }
+    Ok(())
+}
+
+fn from_depth(
+    frame: &RgbdFrame,
+    depth: &DepthImage,
+    background: Option<&RgbdFrame>,
+    params: &SegmentationParams,
+) -> Result<Analysis, InspectionError> {
+    let camera = frame.intrinsics.unwrap_or_else(|| assumed_camera(depth.width(), depth.height()));
+    let grid = Grid::new(depth, &camera);
+    let empty_depth = background.and_then(|b| b.depth.as_deref());
+    let support = match empty_depth {
+        Some(d) => plane::find(&Grid::new(d, &camera)),
+        None => plane::find(&grid),
+    };
+    let (w, _, colors) = color::cell_colors(&frame.color, grid.step);
+    let changed = background.map(|b| {
+        let (_, _, empty) = color::cell_colors(&b.color, grid.step);
+        color::changed_colors(&colors, &empty, w)
+    });
+    let mut found = match (&support, background) {
+        (_, Some(_)) => {
+            foreground::against_background(&grid, support.as_ref(), empty_depth, &camera, changed.as_deref())
+        }
+        (Some(plane), None) => foreground::above_plane(&grid, plane),
+        (None, None) => return from_color(frame, background),
+    };
+    let labels = split(&grid, &mut found, params);
+    let mask = refine::to_picture(&labels, &grid, depth).ok_or(InspectionError::Empty)?;
+    let cells = Cells { grid, labels, height_m: found.height_m, stained: found.stained, colors };
+    Ok(finish(mask, support, cells, background.is_some(), true))
+}
+
+/// Items of the foreground, per cell.
+fn split(grid: &Grid, found: &mut Foreground, params: &SegmentationParams) -> Vec<u16> {
+    let solid: Vec<bool> = found.mask.iter().zip(&grid.z).map(|(m, z)| *m && *z > 0.0).collect();
+    let (patches, normals) = supervoxels::build(grid, &solid, &found.height_m);
+    let votes = Votes { smooth_deg: params.smooth_bend_deg, crease_deg: params.crease_bend_deg, cut: 1.5, step: 1.0 };
+    let clusters = graph::build(grid, &normals, &patches, &votes).contract();
+    let mut labels = items::from_clusters(grid, &normals, &patches, &clusters);
+    refine::spread(&mut labels, &found.mask, grid.w);
+    refine::fill_holes(&mut labels, grid);
+    refine::smooth(&mut labels, grid.w);
+    if params.one_item {
+        pieces::gather_on_card(&mut labels, &mut found.stained, grid.w);
+        pieces::gather_pieces(&mut labels, grid);
+    }
+    drop_small(&mut labels, grid, params.min_item_area_m2);
+    labels
+}
+
+/// Clears items whose visible area is below the limit.
+fn drop_small(labels: &mut [u16], grid: &Grid, min_area_m2: f32) {
+    let most = labels.iter().copied().max().unwrap_or(0);
+    let mut area = vec![0.0f32; usize::from(most) + 1];
+    for (i, l) in labels.iter().enumerate() {
+        area[usize::from(*l)] += grid.cell_area_m2(i);
+    }
+    for l in labels.iter_mut() {
+        if area[usize::from(*l)] < min_area_m2 {
+            *l = 0;
+        }
+    }
+}
+
+/// Numbers the items by area and measures them.
+fn finish(
+    mut mask: LabelMask,
+    support: Option<SupportPlane>,
+    mut cells: Cells,
+    used_background: bool,
+    used_depth: bool,
+) -> Analysis {
+    let (instances, renamed) = number_by_area(&mut mask);
+    for l in &mut cells.labels {
+        *l = renamed[usize::from(*l)];
+    }
+    let (width, grid) = (mask.width() as usize, &cells.grid);
+    let beside = if used_background {
+        let cell = |i: usize| (i / width / grid.step).min(grid.h - 1) * grid.w + (i % width / grid.step).min(grid.w - 1);
+        mask.data().iter().enumerate().map(|(i, l)| *l == 0 && cells.stained[cell(i)]).collect()
+    } else {
+        Vec::new()
+    };
+    let segmentation = Segmentation { mask, instances, support, beside, used_background, used_depth };
+    Analysis { segmentation, cells }
+}
+
+/// Renumbers the labels 1.. in decreasing area; gives the instances in that order and the new label of each old one.
+fn number_by_area(mask: &mut LabelMask) -> (Vec<Instance>, Vec<u16>) {
+    let (width, height) = (mask.width(), mask.height());
+    let mut found: Vec<(u16, Rect, u32)> = extents(mask);
+    found.sort_by_key(|(label, _, area)| (std::cmp::Reverse(*area), *label));
+    let mut new = vec![0u16; usize::from(u16::MAX) + 1];
+    for (rank, (label, ..)) in found.iter().enumerate() {
+        new[usize::from(*label)] = rank as u16 + 1;
+    }
+    for l in mask.data_mut() {
+        *l = new[usize::from(*l)];
+    }
+    let instances = found
+        .into_iter()
+        .enumerate()
+        .map(|(rank, (_, bbox, area_px))| Instance {
+            id: rank as u16 + 1,
+            bbox,
+            area_px,
+            clipped: bbox.x == 0 || bbox.y == 0 || bbox.x + bbox.w == width || bbox.y + bbox.h == height,
+        })
+        .collect();
+    (instances, new)
+}
+
+/// Label, box and area of all labels in one pass.
+fn extents(mask: &LabelMask) -> Vec<(u16, Rect, u32)> {
+    let mut all: std::collections::BTreeMap<u16, (u32, u32, u32, u32, u32)> = std::collections::BTreeMap::new();
+    for (y, row) in mask.data().chunks_exact(mask.width() as usize).enumerate() {
+        for (x, l) in row.iter().enumerate().filter(|(_, l)| **l != 0) {
+            let (x, y) = (x as u32, y as u32);
+            let e = all.entry(*l).or_insert((x, y, x, y, 0));
+            *e = (e.0.min(x), e.1.min(y), e.2.max(x), e.3.max(y), e.4 + 1);
+        }
+    }
+    all.into_iter()
+        .map(|(l, (x0, y0, x1, y1, n))| (l, Rect { x: x0, y: y0, w: x1 - x0 + 1, h: y1 - y0 + 1 }, n))
+        .collect()
+}
+
+/// Items by colour: against the empty tray when there is one, else against the picture's border.
+fn from_color(frame: &RgbdFrame, background: Option<&RgbdFrame>) -> Result<Analysis, InspectionError> {
+    let picture: &ColorImage = &frame.color;
+    let step = step_for(picture.width());
+    let (w, h, colors) = color::cell_colors(picture, step);
+    let changed = match background {
+        Some(b) => color::changed_colors(&colors, &color::cell_colors(&b.color, step).2, w),
+        None => color::unlike_border(&colors, w),
+    };
+    let closed = erode(&dilate(&changed, w, 2), w, 2);
+    let opened = dilate(&erode(&closed, w, 2), w, 2);
+    let found = parts(&opened, w, |_, _| true);
+    // Without depth there are no metres: an item covers at least a three-hundredth of the picture.
+    let least = (w * h / 300) as u32;
+    let labels: Vec<u16> = found
+        .of
+        .iter()
+        .map(|p| if *p != 0 && found.sizes[*p as usize] >= least { (*p).min(u32::from(u16::MAX)) as u16 } else { 0 })
+        .collect();
+    let camera = frame.intrinsics.unwrap_or_else(|| assumed_camera(picture.width(), picture.height()));
+    let grid = Grid::new_flat(picture.width(), picture.height(), &camera);
+    let width = picture.width() as usize;
+    let data = (0..width * picture.height() as usize)
+        .map(|i| labels[(i / width / step).min(h - 1) * w + (i % width / step).min(w - 1)])
+        .collect();
+    let mask = LabelMask::new(picture.width(), picture.height(), data).map_err(|_| InspectionError::Empty)?;
+    let cells = Cells { grid, labels, height_m: vec![0.0; w * h], stained: vec![false; w * h], colors };
+    Ok(finish(mask, None, cells, background.is_some(), false))
+}

@@ -1,0 +1,171 @@
+//! Where one item is expected: the pieces that belong to it.
+
+use std::collections::BTreeSet;
+
+use super::components::{dilate, parts};
+use crate::grid::Grid;
+
+/// Size of a piece beside the item that it belongs to, where one item is expected.
+const PIECE_SHARE: f32 = 0.35;
+/// Share of its convex outline that one item of several near pieces fills; two things that touch leave corners open.
+const COMPACT: f32 = 0.88;
+/// Distance of such a piece, metres.
+const PIECE_GAP_M: f32 = 0.008;
+
+/// Joins pieces that stand on one flat patch of foreign colour when all of it together is compact: the bubbles of a
+/// blister on its card. The patch becomes part of the item.
+pub(crate) fn gather_on_card(labels: &mut [u16], stained: &mut [bool], w: usize) {
+    let matter: Vec<bool> = labels.iter().zip(stained.iter()).map(|(l, s)| *l != 0 || *s).collect();
+    let connected = parts(&matter, w, |_, _| true);
+    let mut on = vec![BTreeSet::new(); connected.sizes.len()];
+    for (part, l) in connected.of.iter().zip(labels.iter()).filter(|(_, l)| **l != 0) {
+        on[*part as usize].insert(*l);
+    }
+    for (part, pieces) in on.iter().enumerate().skip(1).filter(|(_, p)| p.len() > 1) {
+        let as_labels: Vec<u16> = connected.of.iter().map(|p| u16::from(*p as usize == part)).collect();
+        let Some(first) = pieces.first().copied().filter(|_| solidity(&as_labels, w, |_| true) > COMPACT) else {
+            continue;
+        };
+        for i in (0..labels.len()).filter(|i| as_labels[*i] != 0) {
+            labels[i] = first;
+            stained[i] = false;
+        }
+    }
+}
+
+/// Joins pieces to the largest item again and again as it grows: what is nearer than [`PIECE_GAP_M`] and either smaller
+/// than [`PIECE_SHARE`] of it, or completes it to a compact outline (the cans of a pack, the bubbles of a blister).
+pub(crate) fn gather_pieces(labels: &mut [u16], grid: &Grid) {
+    let most = usize::from(labels.iter().copied().max().unwrap_or(0));
+    let mut sizes = vec![0u32; most + 1];
+    let mut z_sum = vec![0.0f32; most + 1];
+    for (l, z) in labels.iter().zip(&grid.z).filter(|(l, _)| **l != 0) {
+        sizes[usize::from(*l)] += 1;
+        z_sum[usize::from(*l)] += z;
+    }
+    let Some(main) = (1..=most).max_by_key(|l| (sizes[*l], std::cmp::Reverse(*l))) else { return };
+    let reach = grid.cells(PIECE_GAP_M, z_sum[main] / sizes[main].max(1) as f32).round().max(1.0) as usize;
+    loop {
+        let own: Vec<bool> = labels.iter().map(|l| usize::from(*l) == main).collect();
+        let near = dilate(&own, grid.w, reach);
+        let mut candidate = vec![false; most + 1];
+        for (l, _) in labels.iter().zip(&near).filter(|(l, n)| **n && **l != 0 && usize::from(**l) != main) {
+            candidate[usize::from(*l)] = true;
+        }
+        let small = |l: usize| (sizes[l] as f32) < PIECE_SHARE * sizes[main] as f32;
+        let mut joins: Vec<bool> = (0..=most).map(|l| candidate[l] && small(l)).collect();
+        if !joins.contains(&true) {
+            let together = |chosen: &[bool]| {
+                solidity(labels, grid.w, |l| usize::from(l) == main || chosen[usize::from(l)]) > COMPACT
+            };
+            if together(&candidate) {
+                joins = candidate;
+            } else {
+                for l in (1..=most).filter(|l| candidate[*l]) {
+                    let only: Vec<bool> = (0..=most).map(|k| k == l).collect();
+                    joins[l] = together(&only);
+                }
+            }
+        }
+        if !joins.contains(&true) {
+            return;
+        }
+        for l in labels.iter_mut().filter(|l| joins[usize::from(**l)]) {
+            sizes[usize::from(*l)] -= 1;
+            sizes[main] += 1;
+            *l = main as u16;
+        }
+    }
+}
+
+/// Share of the convex outline of the chosen labels that they fill.
+fn solidity(labels: &[u16], w: usize, chosen: impl Fn(u16) -> bool) -> f32 {
+    let at = |i: usize| ((i % w) as f32, (i / w) as f32);
+    // Only the ends of rows can lie on the outline.
+    let is_set = |i: usize| labels[i] != 0 && chosen(labels[i]);
+    let ends: Vec<(f32, f32)> = (0..labels.len())
+        .filter(|i| is_set(*i) && (i % w == 0 || i % w + 1 == w || !is_set(i - 1) || !is_set(i + 1)))
+        .map(at)
+        .collect();
+    let count = (0..labels.len()).filter(|i| is_set(*i)).count() as f32;
+    count / convex_area(&ends).max(1.0)
+}
+
+/// Area of the convex outline around cells (each one cell wide), from its support lines every five degrees.
+pub(crate) fn convex_area(cells: &[(f32, f32)]) -> f32 {
+    const LINES: usize = 72;
+    let step = std::f32::consts::TAU / LINES as f32;
+    let support: Vec<f32> = (0..LINES)
+        .map(|k| {
+            let (s, c) = (k as f32 * step).sin_cos();
+            0.5 + cells.iter().map(|(x, y)| x * c + y * s).fold(f32::MIN, f32::max)
+        })
+        .collect();
+    // Corners of the circumscribed polygon: neighbouring support lines meet.
+    let corner = |k: usize| {
+        let ((s, c), p, q) = ((k as f32 * step).sin_cos(), support[k], support[(k + 1) % LINES]);
+        let along = (q - p * step.cos()) / step.sin();
+        (p * c - along * s, p * s + along * c)
+    };
+    (0..LINES)
+        .map(|k| {
+            let (a, b) = (corner(k), corner((k + 1) % LINES));
+            0.5 * (a.0 * b.1 - a.1 * b.0)
+        })
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vision::Intrinsics;
+
+    const W: usize = 100;
+
+    /// A grid 1 m away with 2.5 mm cells, and labels from boxes `(label, x, y, w, h)`.
+    fn labelled(boxes: &[(u16, usize, usize, usize, usize)]) -> (Grid, Vec<u16>) {
+        let camera = Intrinsics { fx: 400.0, fy: 400.0, cx: 50.0, cy: 50.0, width: 100, height: 100 };
+        let mut labels = vec![0; W * 100];
+        for (label, x, y, w, h) in boxes {
+            for yy in *y..y + h {
+                labels[yy * W + x..yy * W + x + w].fill(*label);
+            }
+        }
+        (Grid { w: W, h: 100, step: 1, camera, z: vec![1.0; W * 100] }, labels)
+    }
+
+    fn count(labels: &[u16]) -> usize {
+        labels.iter().filter(|l| **l != 0).collect::<BTreeSet<_>>().len()
+    }
+
+    #[test]
+    fn pieces_join_and_items_stay() {
+        for (what, boxes, left) in [
+            ("a lid beside its box", vec![(1, 20, 20, 40, 40), (2, 61, 30, 10, 10)], 1),
+            ("four cans of a pack", vec![(1, 20, 20, 18, 18), (2, 40, 20, 18, 18), (3, 20, 40, 18, 18), (4, 40, 40, 18, 18)], 1),
+            ("two boxes that touch at a corner", vec![(1, 20, 20, 30, 30), (2, 50, 45, 28, 28)], 2),
+            ("a small thing apart", vec![(1, 20, 20, 40, 40), (2, 75, 30, 10, 10)], 2),
+        ] {
+            let (grid, mut labels) = labelled(&boxes);
+            gather_pieces(&mut labels, &grid);
+            assert_eq!(count(&labels), left, "{what}");
+        }
+    }
+
+    #[test]
+    fn bubbles_on_one_card_are_one_item() {
+        let (_, mut labels) = labelled(&[(1, 25, 25, 10, 10), (2, 45, 25, 10, 10), (3, 25, 45, 10, 10)]);
+        let mut stained: Vec<bool> =
+            (0..W * 100).map(|i| (20..60).contains(&(i % W)) && (20..60).contains(&(i / W)) && labels[i] == 0).collect();
+        gather_on_card(&mut labels, &mut stained, W);
+        assert_eq!(count(&labels), 1);
+        assert!(!stained.contains(&true));
+        assert_eq!(labels.iter().filter(|l| **l != 0).count(), 1600);
+    }
+
+    #[test]
+    fn the_convex_outline_of_a_square_is_its_area() {
+        let cells: Vec<(f32, f32)> = (0..400).map(|i| ((i % 20) as f32, (i / 20) as f32)).collect();
+        assert!((convex_area(&cells) - 400.0).abs() < 12.0, "{}", convex_area(&cells));
+    }
+}

@@ -1,0 +1,143 @@
+//! From labels of cells to a mask of the picture: holes, borders, resolution.
+
+use std::collections::VecDeque;
+
+use vision::{DepthImage, LabelMask};
+
+use super::components::parts;
+use crate::grid::Grid;
+
+/// Holes without depth inside an item up to this size belong to it, square metres (print and gloss eat depth).
+const HOLE_M2: f32 = 3.0e-4;
+
+/// Gives cells of `mask` without a label that of the nearest labelled cell that `mask` connects them to.
+pub(crate) fn spread(labels: &mut [u16], mask: &[bool], w: usize) {
+    let mut queue: VecDeque<usize> = (0..labels.len()).filter(|i| labels[*i] != 0).collect();
+    while let Some(i) = queue.pop_front() {
+        let x = i % w;
+        let around =
+            [(x > 0).then(|| i - 1), (x + 1 < w).then(|| i + 1), i.checked_sub(w), (i + w < labels.len()).then(|| i + w)];
+        for j in around.into_iter().flatten() {
+            if mask[j] && labels[j] == 0 {
+                labels[j] = labels[i];
+                queue.push_back(j);
+            }
+        }
+    }
+}
+
+/// Fills small unlabelled holes without depth that lie inside one item.
+pub(crate) fn fill_holes(labels: &mut [u16], grid: &Grid) {
+    let open: Vec<bool> = labels.iter().zip(&grid.z).map(|(l, z)| *l == 0 && *z <= 0.0).collect();
+    let holes = parts(&open, grid.w, |_, _| true);
+    let n = holes.sizes.len();
+    // Per hole: the one label around it, or none when there are several or background.
+    let mut owner: Vec<Option<u16>> = vec![None; n];
+    let mut broken = vec![false; n];
+    let mut depth = vec![0.0f32; n];
+    for i in 0..labels.len() {
+        let hole = holes.of[i] as usize;
+        if hole == 0 {
+            continue;
+        }
+        let x = i % grid.w;
+        let around = [
+            (x > 0).then(|| i - 1),
+            (x + 1 < grid.w).then(|| i + 1),
+            i.checked_sub(grid.w),
+            (i + grid.w < labels.len()).then(|| i + grid.w),
+        ];
+        for j in around {
+            let Some(j) = j else {
+                broken[hole] = true;
+                continue;
+            };
+            if holes.of[j] as usize == hole {
+                continue;
+            }
+            match owner[hole] {
+                _ if labels[j] == 0 => broken[hole] = true,
+                None => owner[hole] = Some(labels[j]),
+                Some(l) if l != labels[j] => broken[hole] = true,
+                Some(_) => {}
+            }
+            depth[hole] = depth[hole].max(grid.z[j]);
+        }
+    }
+    let f2 = (grid.camera.fx * grid.camera.fy) as f32;
+    for i in 0..labels.len() {
+        let hole = holes.of[i] as usize;
+        if hole != 0 && !broken[hole] && holes.sizes[hole] as f32 * depth[hole] * depth[hole] / f2 < HOLE_M2 {
+            labels[i] = owner[hole].unwrap_or(0);
+        }
+    }
+}
+
+/// Takes every label that the majority of a 3 × 3 neighbourhood has against the cell's own: ragged borders between
+/// items become smooth.
+pub(crate) fn smooth(labels: &mut [u16], w: usize) {
+    let before = labels.to_vec();
+    let h = before.len() / w;
+    for y in 1..h.saturating_sub(1) {
+        for x in 1..w.saturating_sub(1) {
+            let i = y * w + x;
+            if before[i] == before[i - 1] && before[i] == before[i + 1] && before[i] == before[i - w] && before[i] == before[i + w]
+            {
+                continue;
+            }
+            let mut around = [0u16; 9];
+            for (k, a) in around.iter_mut().enumerate() {
+                *a = before[(y + k / 3 - 1) * w + x + k % 3 - 1];
+            }
+            let best = around.iter().copied().max_by_key(|l| (around.iter().filter(|a| *a == l).count(), *l));
+            let count = |l: u16| around.iter().filter(|a| **a == l).count();
+            if let Some(best) = best
+                && count(best) >= 5
+                && count(best) > count(before[i])
+            {
+                labels[i] = best;
+            }
+        }
+    }
+}
+
+/// Brings labels of cells to the picture; border pixels follow the picture's own depth.
+pub(crate) fn to_picture(labels: &[u16], grid: &Grid, depth: &DepthImage) -> Option<LabelMask> {
+    let (width, height) = (depth.width(), depth.height());
+    if grid.step == 1 {
+        return LabelMask::new(width, height, labels.to_vec()).ok();
+    }
+    let mut out = vec![0u16; width as usize * height as usize];
+    for y in 0..height as usize {
+        let cy = (y / grid.step).min(grid.h - 1);
+        for x in 0..width as usize {
+            let cx = (x / grid.step).min(grid.w - 1);
+            let i = cy * grid.w + cx;
+            let at = y * width as usize + x;
+            out[at] = border_label(labels, grid, i, depth.data()[at]);
+        }
+    }
+    LabelMask::new(width, height, out).ok()
+}
+
+/// The label of cell `i`, or for a pixel at a border of labels that of the neighbour nearest in depth.
+fn border_label(labels: &[u16], grid: &Grid, i: usize, z: f32) -> u16 {
+    let own = labels[i];
+    let (x, y) = (i % grid.w, i / grid.w);
+    let around = [
+        (x > 0).then(|| i - 1),
+        (x + 1 < grid.w).then(|| i + 1),
+        (y > 0).then(|| i - grid.w),
+        (y + 1 < grid.h).then(|| i + grid.w),
+    ];
+    if z <= 0.0 || around.iter().flatten().all(|j| labels[*j] == own) || (grid.z[i] - z).abs() < 0.004 {
+        return own;
+    }
+    around
+        .into_iter()
+        .flatten()
+        .chain([i])
+        .filter(|j| grid.z[*j] > 0.0)
+        .min_by(|a, b| (grid.z[*a] - z).abs().total_cmp(&(grid.z[*b] - z).abs()))
+        .map_or(own, |j| labels[j])
+}

@@ -1,0 +1,282 @@
+//! Where an item differs from the references of its product.
+
+use nalgebra::Matrix3;
+use opencv::core::{CV_8UC1, CV_32FC3, Mat, MatTraitConst, MatTraitConstManual, MatTraitManual, Point, Scalar, Size, Vector};
+use opencv::imgproc;
+use vision::{ColorImage, HeatMap};
+
+use crate::additions::labels;
+use crate::consensus::Consensus;
+use crate::difference::difference;
+use crate::gallery::{Reference, match_view};
+use crate::light::relit;
+use crate::register::{Displacement, MIN_AGREEING, homography, warped};
+use crate::{Gallery, Item, MatchError, cv};
+
+/// Anomaly scores above it are not what intact items show; chosen on `examples/booth_exam.rs` (see the README).
+pub const ANOMALY_THRESHOLD: f32 = 0.5;
+/// Misalignment that is forgiven, pixels at the working size.
+const TOLERANCE_PX: i32 = 2;
+/// Rim of the item that is not compared, pixels at the working size: masks and registration are least sure there.
+const RIM_PX: i32 = 6;
+/// A reference is trusted this far beyond its agreeing features, as a share of the item's longer side.
+const REACH: f32 = 0.06;
+/// The score is the mean difference over the worst part of this share of the item …
+const WORST_SHARE: f32 = 0.025;
+/// … but never of fewer pixels, at the working size.
+const WORST_MIN_PX: usize = 60;
+/// Mean difference of the worst part at which the score is one half.
+const HALF_SCORE: f32 = 0.5;
+/// What a label that the reference lacks raises the score to: seen, and not alarming by itself.
+const LABEL_SCORE: f32 = 0.4;
+/// A placement is trusted when this share of its features lies on one plane, a face, …
+const FLAT: f32 = 0.8;
+/// … and this share of all features in view agrees.
+const AGREED: f32 = 0.09;
+/// What is less flat is trusted when this share of all features in view agrees, and it is not round ([`MIN_FLAT`]):
+/// a bottle that lies on another side shows other print, which no warp brings to the reference.
+const WELL_AGREED: f32 = 0.2;
+const MIN_FLAT: f32 = 0.6;
+/// Less of the item compared than this says nothing about it.
+const MIN_COVERAGE: f32 = 0.35;
+
+/// How an item differs from the references of one product.
+#[derive(Clone, Debug)]
+pub struct Discrepancy {
+    /// Difference a pixel of the item's cutout, [0, 1]; 0 also where nothing could be compared.
+    pub map: HeatMap,
+    /// 255 where the item could be compared, 0 elsewhere; a byte a pixel of the cutout. Under a label it could not.
+    pub compared: Vec<u8>,
+    /// [0, 1]; above [`ANOMALY_THRESHOLD`] the item is not what intact ones look like.
+    pub score: f32,
+    /// Share of the item that could be compared, [0, 1]. What was not compared is not fine, it is unknown.
+    pub coverage: f32,
+    /// Of the item's features inside the compared region, the share that lies where the reference has it, [0, 1].
+    pub agreement: f32,
+    /// Share of the agreeing features that lie on one plane, [0, 1].
+    pub flatness: f32,
+    /// The reference that shows the item best, `<product>/<picture>`.
+    pub reference: String,
+    /// That reference in the item's view and size, in its own light; black where it shows nothing.
+    pub registered: ColorImage,
+}
+
+/// One reference laid over the item, at the working size.
+struct Comparison {
+    map: Mat,
+    compared: Mat,
+    registered: Mat,
+    compared_px: usize,
+    agreement: f32,
+    flatness: f32,
+}
+
+impl Comparison {
+    /// A face that lies where its features say, or something soft most of whose features agree.
+    fn is_trusted(&self) -> bool {
+        (self.flatness >= FLAT && self.agreement >= AGREED) || (self.flatness >= MIN_FLAT && self.agreement >= WELL_AGREED)
+    }
+}
+
+/// The item at the working size.
+struct Scaled {
+    rgb: Mat,
+    gray: Mat,
+    mask: Mat,
+    /// Working pixels per cutout pixel.
+    scale: f64,
+    area_px: usize,
+}
+
+impl Gallery {
+    /// Compares the item with the references of `product`. `None` when the product is not enrolled, or none of its
+    /// references could be laid over the item: then nothing is known, and nothing is fine.
+    ///
+    /// # Errors
+    /// When OpenCV fails.
+    pub fn compare(&self, item: &Item, product: &str) -> Result<Option<Discrepancy>, MatchError> {
+        let mut views: Vec<(Consensus, &Reference)> = self
+            .references
+            .iter()
+            .filter(|r| r.product == product)
+            .filter_map(|r| Some((match_view(item, r, usize::MAX)?, r.as_ref())))
+            .filter(|(consensus, _)| consensus.pairs.len() >= MIN_AGREEING)
+            .collect();
+        views.sort_by(|(a, ra), (b, rb)| b.pairs.len().cmp(&a.pairs.len()).then(ra.name.cmp(&rb.name)));
+        views.truncate(self.options().compared_references);
+        if views.is_empty() {
+            return Ok(None);
+        }
+        let scaled = Scaled::of(item, self.options().compare_px)?;
+        let mut comparisons = Vec::with_capacity(views.len());
+        for (consensus, reference) in &views {
+            comparisons.push((compare_view(item, &scaled, reference, consensus)?, reference.full_name()));
+        }
+        merge(item, &scaled, comparisons)
+    }
+}
+
+impl Scaled {
+    fn of(item: &Item, compare_px: u32) -> Result<Self, MatchError> {
+        let (width, height) = (item.cutout.color().width(), item.cutout.color().height());
+        let scale = (f64::from(compare_px) / f64::from(width.max(height))).min(1.0);
+        let (w, h) = (((f64::from(width) * scale).round() as i32).max(1), ((f64::from(height) * scale).round() as i32).max(1));
+        let rgb = cv::resized(&cv::from_color(item.cutout.color())?, w, h)?;
+        let mask = cv::resized_mask(&cv::from_bytes(width, height, item.cutout.foreground())?, w, h)?;
+        let area_px = opencv::core::count_non_zero(&mask)? as usize;
+        Ok(Self { gray: cv::gray(&rgb)?, rgb, mask, scale, area_px })
+    }
+
+    fn size(&self) -> Size {
+        Size::new(self.rgb.cols(), self.rgb.rows())
+    }
+}
+
+/// Lays one reference over the item and takes the difference where both show the same part.
+fn compare_view(item: &Item, scaled: &Scaled, reference: &Reference, consensus: &Consensus) -> Result<Comparison, MatchError> {
+    let tolerance_px = 3.0 / scaled.scale;
+    let (cutout_from_reference, flatness) = homography(consensus, &item.features, &reference.features, tolerance_px)?;
+    let work_from_cutout = Matrix3::new_scaling(scaled.scale);
+    let (rgb, mask) = laid_over(reference, &(work_from_cutout * cutout_from_reference), scaled.size())?;
+    let trusted = trusted_region(item, scaled, consensus)?;
+    let inside = both(&[&scaled.mask, &mask, &trusted])?;
+
+    let refined = Displacement::between(&scaled.gray, &cv::gray(&rgb)?, &inside)?;
+    let registered = refined.apply(&rgb, imgproc::INTER_LINEAR)?;
+    let mask = refined.apply(&mask, imgproc::INTER_NEAREST)?;
+    let rim = both(&[&cv::eroded_mask(&scaled.mask, RIM_PX)?, &cv::eroded_mask(&mask, RIM_PX)?, &trusted])?;
+
+    let (mut a, mut b) = (Mat::default(), Mat::default());
+    scaled.rgb.convert_to(&mut a, CV_32FC3, 1.0, 0.0)?;
+    registered.convert_to(&mut b, CV_32FC3, 1.0, 0.0)?;
+    let b = relit(&a, &b, &rim)?;
+    let mut map = difference(&a, &b, TOLERANCE_PX)?;
+    for (d, m) in map.data_typed_mut::<f32>()?.iter_mut().zip(rim.data_bytes()?) {
+        if *m == 0 {
+            *d = 0.0;
+        }
+    }
+    let compared_px = opencv::core::count_non_zero(&rim)? as usize;
+    let agreement = agreement(item, scaled, consensus, &rim)?;
+    Ok(Comparison { map, compared: rim, registered, compared_px, agreement, flatness })
+}
+
+/// The reference's colours and mask in the item's view; shrunk by area first, so that fine print does not alias.
+fn laid_over(reference: &Reference, work_from_reference: &Matrix3<f64>, size: Size) -> Result<(Mat, Mat), MatchError> {
+    let (width, height) = (reference.cutout.color().width(), reference.cutout.color().height());
+    let linear = work_from_reference.fixed_view::<2, 2>(0, 0).determinant().abs().sqrt();
+    let shrink = linear.clamp(0.05, 1.0);
+    let (w, h) = (((f64::from(width) * shrink).round() as i32).max(1), ((f64::from(height) * shrink).round() as i32).max(1));
+    let rgb = cv::resized(&cv::from_color(reference.cutout.color())?, w, h)?;
+    let mask = cv::resized_mask(&cv::from_bytes(width, height, reference.cutout.foreground())?, w, h)?;
+    let reference_from_shrunk =
+        Matrix3::new_nonuniform_scaling(&nalgebra::Vector2::new(f64::from(width) / f64::from(w), f64::from(height) / f64::from(h)));
+    let work_from_shrunk = work_from_reference * reference_from_shrunk;
+    Ok((warped(&rgb, &work_from_shrunk, size, imgproc::INTER_LINEAR)?, warped(&mask, &work_from_shrunk, size, imgproc::INTER_NEAREST)?))
+}
+
+/// The convex hull of the agreeing features, grown by [`REACH`]: beyond it another face may begin.
+fn trusted_region(item: &Item, scaled: &Scaled, consensus: &Consensus) -> Result<Mat, MatchError> {
+    let at = |v: f32| (f64::from(v) * scaled.scale).round() as i32;
+    let places = consensus.pairs.iter().filter_map(|p| item.features.places.get(p.item as usize));
+    let points: Vector<Point> = places.map(|p| Point::new(at(p.x), at(p.y))).collect();
+    let mut hull = Vector::<Point>::new();
+    imgproc::convex_hull_def(&points, &mut hull)?;
+    let mut region = Mat::new_rows_cols_with_default(scaled.rgb.rows(), scaled.rgb.cols(), CV_8UC1, Scalar::all(0.0))?;
+    imgproc::fill_convex_poly_def(&mut region, &hull, Scalar::all(255.0))?;
+    let reach_px = (REACH * scaled.rgb.cols().max(scaled.rgb.rows()) as f32) as i32;
+    let mut grown = Mat::default();
+    // A square grows at a cost that does not depend on its size.
+    let square = imgproc::get_structuring_element_def(imgproc::MORPH_RECT, Size::new(2 * reach_px + 1, 2 * reach_px + 1))?;
+    imgproc::dilate_def(&region, &mut grown, &square)?;
+    Ok(grown)
+}
+
+/// Share of the item's features inside `region` that are part of the consensus.
+fn agreement(item: &Item, scaled: &Scaled, consensus: &Consensus, region: &Mat) -> Result<f32, MatchError> {
+    let (pixels, size) = (region.data_bytes()?, scaled.size());
+    let inside = |x: f32, y: f32| {
+        let at = |v: f32, end: i32| ((f64::from(v) * scaled.scale) as i32).clamp(0, end - 1);
+        pixels.get((at(y, size.height) * size.width + at(x, size.width)) as usize).is_some_and(|m| *m > 0)
+    };
+    let all = item.features.places.iter().filter(|p| inside(p.x, p.y)).count();
+    let agreeing = consensus.pairs.iter().filter_map(|p| item.features.places.get(p.item as usize)).filter(|p| inside(p.x, p.y)).count();
+    Ok(agreeing as f32 / all.max(1) as f32)
+}
+
+fn both(masks: &[&Mat]) -> Result<Mat, MatchError> {
+    let Some((first, rest)) = masks.split_first() else { return Ok(Mat::default()) };
+    let mut out = (*first).clone();
+    for mask in rest {
+        let mut and = Mat::default();
+        opencv::core::bitwise_and_def(&out, *mask, &mut and)?;
+        out = and;
+    }
+    Ok(out)
+}
+
+/// A pixel is as different as from the reference that resembles it most; it is compared when any reference shows it.
+fn merge(item: &Item, scaled: &Scaled, comparisons: Vec<(Comparison, String)>) -> Result<Option<Discrepancy>, MatchError> {
+    let comparisons: Vec<_> = comparisons.into_iter().filter(|(c, _)| c.is_trusted()).collect();
+    let n = (scaled.size().width * scaled.size().height) as usize;
+    let (mut map, mut compared) = (vec![f32::INFINITY; n], vec![0u8; n]);
+    for (comparison, _) in &comparisons {
+        let values = comparison.map.data_typed::<f32>()?.iter().zip(comparison.compared.data_bytes()?);
+        for ((m, c), (d, inside)) in map.iter_mut().zip(&mut compared).zip(values) {
+            if *inside > 0 {
+                (*m, *c) = (m.min(*d), 255);
+            }
+        }
+    }
+    map.iter_mut().filter(|m| m.is_infinite()).for_each(|m| *m = 0.0);
+    let labelled = take_out_labels(scaled, &map, &mut compared)?;
+    let compared_px = compared.iter().filter(|c| **c > 0).count();
+    let coverage = compared_px as f32 / scaled.area_px.max(1) as f32;
+    let Some((best, reference)) = comparisons.into_iter().max_by_key(|(c, _)| c.compared_px) else { return Ok(None) };
+    if coverage < MIN_COVERAGE {
+        return Ok(None);
+    }
+    let score = score(&map, &compared, compared_px).max(if labelled { LABEL_SCORE } else { 0.0 });
+    let (width, height) = (item.cutout.color().width(), item.cutout.color().height());
+    let (rows, cols) = (scaled.size().height, scaled.size().width);
+    let mut grown = Mat::default();
+    let at_work = Mat::new_rows_cols_with_data(rows, cols, &map)?;
+    imgproc::resize(&at_work, &mut grown, Size::new(width as i32, height as i32), 0.0, 0.0, imgproc::INTER_LINEAR)?;
+    let compared = cv::resized_mask(&cv::from_bytes(cols as u32, rows as u32, &compared)?, width as i32, height as i32)?;
+    Ok(Some(Discrepancy {
+        map: HeatMap::new(width, height, grown.data_typed::<f32>()?.to_vec())?,
+        compared: compared.data_bytes()?.to_vec(),
+        score,
+        coverage: coverage.min(1.0),
+        agreement: best.agreement,
+        flatness: best.flatness,
+        reference,
+        registered: cv::to_color(&cv::resized(&best.registered, width as i32, height as i32)?)?,
+    }))
+}
+
+/// What lies under a label that the reference lacks was not compared; true when there is one. The map keeps it.
+fn take_out_labels(scaled: &Scaled, map: &[f32], compared: &mut [u8]) -> Result<bool, MatchError> {
+    let (rows, cols) = (scaled.size().height, scaled.size().width);
+    let map = Mat::new_rows_cols_with_data(rows, cols, map)?.try_clone()?;
+    let labels = labels(&scaled.rgb, &map, &scaled.mask, scaled.area_px)?;
+    let mut any = false;
+    for (c, label) in compared.iter_mut().zip(labels.data_bytes()?).filter(|(_, l)| **l > 0) {
+        any |= *label > 0;
+        *c = 0;
+    }
+    Ok(any)
+}
+
+/// The mean over the worst part, through a curve that is one half at [`HALF_SCORE`]: one dent on a large carton counts as
+/// much as on a small one, a few noisy pixels do not.
+fn score(map: &[f32], compared: &[u8], compared_px: usize) -> f32 {
+    let mut values: Vec<f32> = map.iter().zip(compared).filter(|(_, c)| **c > 0).map(|(m, _)| *m).collect();
+    let worst = ((compared_px as f32 * WORST_SHARE) as usize).max(WORST_MIN_PX).min(values.len());
+    if worst == 0 {
+        return 0.0;
+    }
+    let (top, ..) = values.select_nth_unstable_by(worst - 1, |a, b| b.total_cmp(a));
+    let mean = top.iter().sum::<f32>() / worst as f32;
+    mean * mean / (mean * mean + HALF_SCORE * HALF_SCORE)
+}

@@ -1,0 +1,174 @@
+//! A picture of one thing, and which of its pixels are that thing.
+
+use vision::{ColorImage, LabelMask, Rect};
+
+use crate::MatchError;
+
+/// Largest difference from the border's colour, grey levels per channel, that still is background.
+const BORDER_TOLERANCE: i32 = 14;
+/// At least this share of the border must agree on one colour for it to be a background.
+const BORDER_AGREEMENT: f32 = 0.85;
+/// A thing smaller than this share of its picture is a mistake of the background rule, not a thing.
+const MIN_FOREGROUND: f32 = 0.02;
+
+/// A colour picture and the pixels in it that belong to the thing shown.
+#[derive(Clone, Debug)]
+pub struct Cutout {
+    color: ColorImage,
+    /// 255 where the thing is, 0 elsewhere; one byte a pixel.
+    foreground: Vec<u8>,
+}
+
+impl Cutout {
+    /// The whole picture is the thing.
+    pub fn whole(color: ColorImage) -> Self {
+        let foreground = vec![255; color.width() as usize * color.height() as usize];
+        Self { color, foreground }
+    }
+
+    /// Takes the pixels where `mask` is not zero.
+    ///
+    /// # Errors
+    /// When the mask is of another size than the picture, or marks nothing.
+    pub fn masked(color: ColorImage, mask: impl IntoIterator<Item = bool>) -> Result<Self, MatchError> {
+        let foreground: Vec<u8> = mask.into_iter().map(|inside| if inside { 255 } else { 0 }).collect();
+        let expected = color.width() as usize * color.height() as usize;
+        if foreground.len() != expected {
+            return Err(MatchError::MaskSize { expected, actual: foreground.len() });
+        }
+        if foreground.iter().all(|f| *f == 0) {
+            return Err(MatchError::Empty);
+        }
+        Ok(Self { color, foreground })
+    }
+
+    /// Cuts one labelled instance out of a whole frame; `rect` is the part of the frame to keep.
+    ///
+    /// # Errors
+    /// [`MatchError::Empty`] when the label has no pixel inside `rect`, or `rect` lies outside the frame.
+    pub fn of_label(frame: &ColorImage, mask: &LabelMask, label: u16, rect: Rect) -> Result<Self, MatchError> {
+        let color = frame.crop(rect).ok_or(MatchError::Empty)?;
+        let labels = mask.crop(rect).ok_or(MatchError::Empty)?;
+        Self::masked(color, labels.data().iter().map(|l| *l == label))
+    }
+
+    /// Finds the background of a product picture: everything of the border's colour that is connected with the border,
+    /// when the border is of nearly one colour. Otherwise the whole picture is the thing.
+    pub fn without_plain_border(color: ColorImage) -> Self {
+        match plain_background(&color) {
+            Some(foreground) => Self { color, foreground },
+            None => Self::whole(color),
+        }
+    }
+
+    /// The colours.
+    pub fn color(&self) -> &ColorImage {
+        &self.color
+    }
+
+    /// 255 where the thing is, 0 elsewhere; row after row.
+    pub fn foreground(&self) -> &[u8] {
+        &self.foreground
+    }
+
+    /// Pixels of the thing.
+    pub fn area_px(&self) -> usize {
+        self.foreground.iter().filter(|f| **f > 0).count()
+    }
+
+    /// The smallest part of the picture that holds the thing.
+    pub fn trimmed(self) -> Self {
+        let (width, mut x0, mut y0, mut x1, mut y1) = (self.color.width(), u32::MAX, u32::MAX, 0, 0);
+        for (y, row) in (0u32..).zip(self.foreground.chunks_exact(width as usize)) {
+            for (x, _) in (0u32..).zip(row).filter(|(_, f)| **f > 0) {
+                (x0, y0, x1, y1) = (x0.min(x), y0.min(y), x1.max(x), y1.max(y));
+            }
+        }
+        if x0 > x1 {
+            return self;
+        }
+        let rect = Rect { x: x0, y: y0, w: x1 - x0 + 1, h: y1 - y0 + 1 };
+        let rows = self.foreground.chunks_exact(width as usize).skip(y0 as usize).take(rect.h as usize);
+        let foreground = rows.flat_map(|row| row.iter().skip(x0 as usize).take(rect.w as usize).copied()).collect();
+        match self.color.crop(rect) {
+            Some(color) => Self { color, foreground },
+            None => self,
+        }
+    }
+}
+
+fn close(a: [u8; 3], b: [u8; 3]) -> bool {
+    a.iter().zip(b).all(|(a, b)| (i32::from(*a) - i32::from(b)).abs() <= BORDER_TOLERANCE)
+}
+
+fn plain_background(color: &ColorImage) -> Option<Vec<u8>> {
+    let (width, height) = (color.width() as usize, color.height() as usize);
+    let rgb = |i: usize| color.data().get(3 * i..3 * i + 3).map_or([0; 3], |p| [p[0], p[1], p[2]]);
+    let border: Vec<usize> = (0..width * height)
+        .filter(|i| {
+            let (x, y) = (i % width, i / width);
+            x == 0 || y == 0 || x + 1 == width || y + 1 == height
+        })
+        .collect();
+    let median = |channel: usize| {
+        let mut values: Vec<u8> = border.iter().map(|i| rgb(*i)[channel]).collect();
+        values.sort_unstable();
+        values.get(values.len() / 2).copied().unwrap_or(0)
+    };
+    let plain = [median(0), median(1), median(2)];
+    let mut stack: Vec<usize> = border.iter().copied().filter(|i| close(rgb(*i), plain)).collect();
+    if (stack.len() as f32) < BORDER_AGREEMENT * border.len() as f32 {
+        return None;
+    }
+    let mut foreground = vec![255u8; width * height];
+    while let Some(i) = stack.pop() {
+        if std::mem::replace(&mut foreground[i], 0) == 0 {
+            continue;
+        }
+        let (x, y) = (i % width, i / width);
+        let steps = [(x > 0, i.wrapping_sub(1)), (x + 1 < width, i + 1), (y > 0, i.wrapping_sub(width)), (y + 1 < height, i + width)];
+        stack.extend(
+            steps.into_iter().filter(|(inside, _)| *inside).map(|(_, j)| j).filter(|j| foreground[*j] > 0 && close(rgb(*j), plain)),
+        );
+    }
+    let kept = foreground.iter().filter(|f| **f > 0).count();
+    (kept as f32 >= MIN_FOREGROUND * foreground.len() as f32).then_some(foreground)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn disc(background: [u8; 3], thing: [u8; 3]) -> ColorImage {
+        let data =
+            (0..64 * 64).flat_map(|i| if (i % 64 - 32i32).pow(2) + (i / 64 - 32).pow(2) < 300 { thing } else { background }).collect();
+        ColorImage::new(64, 64, data).unwrap()
+    }
+
+    #[test]
+    fn a_plain_border_is_background() {
+        let cutout = Cutout::without_plain_border(disc([250; 3], [40, 90, 160]));
+        let expected = cutout.color().data().chunks(3).filter(|p| p[0] == 40).count();
+        assert_eq!(cutout.area_px(), expected);
+        let trimmed = cutout.trimmed();
+        assert!(trimmed.color().width() < 40 && trimmed.area_px() == expected);
+    }
+
+    #[test]
+    fn a_plane_without_a_thing_stays_whole() {
+        let cutout = Cutout::without_plain_border(disc([128; 3], [128; 3]));
+        assert_eq!(cutout.area_px(), 64 * 64);
+    }
+
+    #[test]
+    fn an_empty_mask_is_an_error() {
+        let picture = disc([0; 3], [255; 3]);
+        assert!(matches!(Cutout::masked(picture.clone(), std::iter::repeat_n(false, 64 * 64)), Err(MatchError::Empty)));
+        assert!(matches!(Cutout::masked(picture.clone(), [true]), Err(MatchError::MaskSize { .. })));
+        let mask = LabelMask::new(64, 64, vec![1; 64 * 64]).unwrap();
+        let outside = Rect { x: 70, y: 0, w: 5, h: 5 };
+        assert!(matches!(Cutout::of_label(&picture, &mask, 1, outside), Err(MatchError::Empty)));
+        assert!(matches!(Cutout::of_label(&picture, &mask, 2, Rect { x: 0, y: 0, w: 9, h: 9 }), Err(MatchError::Empty)));
+    }
+}

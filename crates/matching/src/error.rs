@@ -1,0 +1,24 @@
+//! What can go wrong.
+
+/// Why a picture cannot be matched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MatchError {
+    /// Nothing of the item is in the picture.
+    #[error("the item's cutout is empty: its mask has no pixel inside the picture; check the segmentation")]
+    Empty,
+    /// Mask and picture do not belong together.
+    #[error("mask has {actual} pixels where the picture has {expected}; both must be cut alike")]
+    MaskSize {
+        /// Pixels of the picture.
+        expected: usize,
+        /// Pixels of the mask.
+        actual: usize,
+    },
+    /// A buffer that the vision types refuse.
+    #[error(transparent)]
+    Image(#[from] vision::ImageError),
+    /// A failure inside OpenCV.
+    #[error("OpenCV failed: {0}")]
+    OpenCv(#[from] opencv::Error),
+}

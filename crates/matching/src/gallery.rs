@@ -1,0 +1,329 @@
+//! The enrolled products, and which of them an item is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::color::ColorSignature;
+use crate::consensus::{Consensus, consensus};
+use crate::features::{FeatureOptions, Features, pairs};
+use crate::{Cutout, MatchError};
+
+/// Identity scores at or above it are a match; calibrated with `examples/evaluate.rs` (see the README).
+pub const IDENTITY_THRESHOLD: f32 = 0.5;
+/// Lowe's ratio test.
+const MAX_RATIO: f32 = 0.85;
+/// Evidence (see [`evidence`]) at which the identity score is one half.
+const HALF_EVIDENCE: f32 = 8.0;
+/// A rival product with more than this share of the best one's evidence makes the answer ambiguous.
+const RIVAL_SHARE: f32 = 0.7;
+
+/// Agreeing features that confirm a product which the barcode claims: chance rarely finds so many.
+const CONFIRMING_FEATURES: u32 = 6;
+
+/// One reference picture, as it is enrolled.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// The product it shows.
+    pub product: String,
+    /// Its name, unique within the product.
+    pub name: String,
+    /// The picture.
+    pub cutout: Cutout,
+}
+
+/// A picture that could not be enrolled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// `<product>/<name>`.
+    pub picture: String,
+    /// One sentence.
+    pub reason: String,
+}
+
+/// How a gallery works.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GalleryOptions {
+    /// Features of items and references.
+    pub features: FeatureOptions,
+    /// The item's strongest features that look at every reference first …
+    pub first_look_features: usize,
+    /// … to choose the references that are matched in full.
+    pub matched_references: usize,
+    /// References of a product that an item is compared with; the smallest difference counts.
+    pub compared_references: usize,
+    /// Comparison happens at this length of the item's longer side, pixels.
+    pub compare_px: u32,
+}
+
+impl Default for GalleryOptions {
+    fn default() -> Self {
+        Self {
+            features: FeatureOptions::default(),
+            first_look_features: 150,
+            matched_references: 8,
+            compared_references: 3,
+            compare_px: 320,
+        }
+    }
+}
+
+/// An item to be identified and compared: its cutout and what is derived from it once.
+#[derive(Clone, Debug)]
+pub struct Item {
+    pub(crate) cutout: Cutout,
+    pub(crate) features: Features,
+    pub(crate) color: ColorSignature,
+}
+
+impl Item {
+    /// Derives features and colour signature.
+    ///
+    /// # Errors
+    /// When OpenCV fails.
+    pub fn prepare(cutout: Cutout, options: &FeatureOptions) -> Result<Self, MatchError> {
+        Ok(Self { features: Features::of(&cutout, options)?, color: ColorSignature::of(&cutout), cutout })
+    }
+
+    /// The item's picture.
+    pub fn cutout(&self) -> &Cutout {
+        &self.cutout
+    }
+
+    /// Its local features; a plane without texture has none.
+    pub fn features(&self) -> &Features {
+        &self.features
+    }
+
+    pub(crate) fn extent_px(&self) -> f32 {
+        self.cutout.color().width().max(self.cutout.color().height()) as f32
+    }
+}
+
+/// One enrolled picture with what is derived from it once.
+#[derive(Debug)]
+pub(crate) struct Reference {
+    pub product: String,
+    pub name: String,
+    pub cutout: Cutout,
+    pub features: Features,
+    color: ColorSignature,
+    digest: [u8; 32],
+}
+
+impl Reference {
+    fn derive(picture: Picture, options: &FeatureOptions) -> Result<Self, MatchError> {
+        let Picture { product, name, cutout } = picture;
+        let mut hash = Sha256::new();
+        for part in [product.as_bytes(), name.as_bytes(), cutout.color().data(), cutout.foreground()] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        let (features, color) = (Features::of(&cutout, options)?, ColorSignature::of(&cutout));
+        Ok(Self { product, name, cutout, features, color, digest: hash.finalize().into() })
+    }
+
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.product, self.name)
+    }
+}
+
+/// One product in a ranking.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Candidate {
+    /// The product.
+    pub product: String,
+    /// [0, 1]; [`IDENTITY_THRESHOLD`] and above is a match.
+    pub score: f32,
+    /// Features that agree on one placement of the product's best view.
+    pub agreeing: u32,
+    /// That view, `<product>/<picture>`.
+    pub reference: String,
+}
+
+/// Which product an item is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Identification {
+    /// Products in order of score, best first; every product that was asked for and has a reference is in it.
+    pub ranking: Vec<Candidate>,
+    /// True when the best is certain enough; otherwise the product is unknown.
+    pub is_match: bool,
+}
+
+impl Identification {
+    /// The same, given what a barcode claims. A claim is a strong prior: where the picture ranks the claimed product
+    /// first and its features agree, less evidence than an open search needs confirms it. A claim that the picture does
+    /// not rank first changes nothing: it is the reader's part to see that the two disagree.
+    pub fn confirmed_by(mut self, claimed: Option<&str>) -> Self {
+        let confirmed = |c: &&mut Candidate| Some(c.product.as_str()) == claimed && c.agreeing >= CONFIRMING_FEATURES;
+        if let Some(first) = self.ranking.first_mut().filter(confirmed) {
+            self.is_match = true;
+            first.score = first.score.max(IDENTITY_THRESHOLD);
+        }
+        self
+    }
+
+    /// The product, unless it is unknown.
+    pub fn product(&self) -> Option<&Candidate> {
+        self.ranking.first().filter(|_| self.is_match)
+    }
+}
+
+/// The enrolled products. Cheap to clone: the references are shared.
+#[derive(Clone, Debug)]
+pub struct Gallery {
+    pub(crate) references: Vec<Arc<Reference>>,
+    options: GalleryOptions,
+    version: String,
+}
+
+impl Gallery {
+    /// Enrols pictures; those that cannot be are named beside the gallery, never silently lost.
+    pub fn new(pictures: impl IntoIterator<Item = Picture>, options: GalleryOptions) -> (Self, Vec<Rejected>) {
+        let mut gallery = Self { references: Vec::new(), options, version: String::new() };
+        let mut rejected = Vec::new();
+        for picture in pictures {
+            let full_name = format!("{}/{}", picture.product, picture.name);
+            match Reference::derive(picture, &options.features) {
+                Ok(reference) => gallery.references.push(Arc::new(reference)),
+                Err(error) => rejected.push(Rejected { picture: full_name, reason: error.to_string() }),
+            }
+        }
+        gallery.index();
+        (gallery, rejected)
+    }
+
+    /// This gallery and one more picture; a picture of the same product and name is replaced.
+    ///
+    /// # Errors
+    /// When the picture cannot be enrolled.
+    pub fn with(&self, picture: Picture) -> Result<Self, MatchError> {
+        let reference = Arc::new(Reference::derive(picture, &self.options.features)?);
+        let mut gallery = self.clone();
+        gallery.references.retain(|r| r.product != reference.product || r.name != reference.name);
+        gallery.references.push(reference);
+        gallery.index();
+        Ok(gallery)
+    }
+
+    /// Order and version depend on what is enrolled, not on when.
+    fn index(&mut self) {
+        self.references.sort_by(|a, b| (&a.product, &a.name).cmp(&(&b.product, &b.name)));
+        let mut hash = Sha256::new();
+        self.references.iter().for_each(|r| hash.update(r.digest));
+        self.version = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    }
+
+    /// Twelve hexadecimal digits that change with every enrolled pixel.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// How it works.
+    pub fn options(&self) -> &GalleryOptions {
+        &self.options
+    }
+
+    /// Products and how many references each has.
+    pub fn products(&self) -> BTreeMap<&str, u32> {
+        let mut products = BTreeMap::new();
+        for reference in &self.references {
+            *products.entry(reference.product.as_str()).or_insert(0) += 1;
+        }
+        products
+    }
+
+    /// References in which no feature was found: they are told apart by nothing but colour.
+    pub fn featureless(&self) -> Vec<String> {
+        self.references.iter().filter(|r| r.features.is_empty()).map(|r| r.full_name()).collect()
+    }
+
+    /// Number of reference pictures.
+    pub fn len(&self) -> usize {
+        self.references.len()
+    }
+
+    /// True when nothing is enrolled.
+    pub fn is_empty(&self) -> bool {
+        self.references.is_empty()
+    }
+
+    /// Derives what identification and comparison need, with this gallery's options.
+    ///
+    /// # Errors
+    /// When OpenCV fails.
+    pub fn prepare(&self, cutout: Cutout) -> Result<Item, MatchError> {
+        Item::prepare(cutout, &self.options.features)
+    }
+
+    /// Which product the item is, among `candidates` when given (a tote's manifest), else among all.
+    /// A product that is not enrolled is called unknown: `is_match` is false.
+    pub fn identify(&self, item: &Item, candidates: Option<&[String]>) -> Identification {
+        let asked: Vec<&Reference> =
+            self.references.iter().map(Arc::as_ref).filter(|r| candidates.is_none_or(|names| names.contains(&r.product))).collect();
+        let mut best: BTreeMap<&str, (f32, u32, &Reference)> = BTreeMap::new();
+        for (reference, in_full) in self.first_look(item, asked) {
+            let likeness = item.color.likeness(&reference.color);
+            let found = if in_full { match_view(item, reference, usize::MAX) } else { None };
+            let agreeing = found.as_ref().map_or(0, |c| c.pairs.len() as u32);
+            // A product without a consensus keeps its place by colour, far below any match.
+            let evidence = found.as_ref().map_or(0.0, |c| evidence(c, likeness)) + 0.01 * likeness;
+            let entry = best.entry(reference.product.as_str()).or_insert((f32::MIN, 0, reference));
+            if evidence > entry.0 {
+                *entry = (evidence, agreeing, reference);
+            }
+        }
+        rank(best)
+    }
+
+    /// Orders references by how many of the item's strongest features they explain; the first few, and the first view of
+    /// every product near them, are marked to be matched in full.
+    fn first_look<'a>(&self, item: &Item, references: Vec<&'a Reference>) -> Vec<(&'a Reference, bool)> {
+        if references.len() <= self.options.matched_references {
+            return references.into_iter().map(|r| (r, true)).collect();
+        }
+        let mut scored: Vec<(f32, &Reference)> = references
+            .into_iter()
+            .map(|r| {
+                let found = match_view(item, r, self.options.first_look_features);
+                let agreeing = found.map_or(0.0, |c| c.pairs.len() as f32);
+                (agreeing + item.color.likeness(&r.color), r)
+            })
+            .collect();
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+        scored.into_iter().enumerate().map(|(rank, (_, r))| (r, rank < self.options.matched_references)).collect()
+    }
+}
+
+/// Matches one view with the item's `limit` strongest features.
+pub(crate) fn match_view(item: &Item, reference: &Reference, limit: usize) -> Option<Consensus> {
+    let pairs = pairs(&item.features, &reference.features, limit, MAX_RATIO);
+    consensus(&item.features, &reference.features, &pairs, item.extent_px())
+}
+
+/// Agreeing pairs, each by how far it passed the ratio test, scaled by how alike the colours are.
+fn evidence(consensus: &Consensus, likeness: f32) -> f32 {
+    let certain: f32 = consensus.pairs.iter().map(|p| (1.0 - p.ratio) / (1.0 - 0.5)).map(|c| c.min(1.0)).sum();
+    certain * (0.4 + 0.6 * likeness)
+}
+
+fn rank(best: BTreeMap<&str, (f32, u32, &Reference)>) -> Identification {
+    let mut order: Vec<_> = best.into_iter().collect();
+    order.sort_by(|(name_a, a), (name_b, b)| b.0.total_cmp(&a.0).then(name_a.cmp(name_b)));
+    let clear = match order.as_slice() {
+        [(_, first), (_, second), ..] => second.0 < RIVAL_SHARE * first.0,
+        other => !other.is_empty(),
+    };
+    let ranking: Vec<Candidate> = order
+        .into_iter()
+        .map(|(product, (evidence, agreeing, reference))| Candidate {
+            product: product.to_string(),
+            score: evidence / (evidence + HALF_EVIDENCE),
+            agreeing,
+            reference: reference.full_name(),
+        })
+        .collect();
+    let is_match = clear && ranking.first().is_some_and(|c| c.score >= IDENTITY_THRESHOLD);
+    Identification { ranking, is_match }
+}

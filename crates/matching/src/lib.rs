@@ -1,0 +1,35 @@
+//! Which product an item is, and where it differs from its pristine references.
+//!
+//! Values in, values out; only [`store`] touches files.
+//!
+//! ```text
+//! Cutout (colour + which pixels are the item) ─▶ Item (features, colour signature)
+//!                                                  │
+//! store::load ─▶ Picture ─▶ Gallery ◀── identify ──┤   which product: ranking, or abstention
+//!                                   ◀── compare  ──┘   what differs: heat map, score, coverage
+//! ```
+//!
+//! Identification: RootSIFT (Arandjelović and Zisserman, 2012) on an upscaled cutout, ratio test per reference, and a
+//! consensus in which every match proposes a whole similarity and all are tried (after Philbin et al., 2007), so that
+//! there is no random sampling and the answer is the same on every run. Comparison: homography by MAGSAC++ over the
+//! consensus, a smooth local refinement, normalised light, and a difference that tolerates small misalignment.
+
+mod additions;
+mod color;
+mod compare;
+mod consensus;
+mod cutout;
+mod cv;
+mod difference;
+mod error;
+mod features;
+mod gallery;
+mod light;
+mod register;
+pub mod store;
+
+pub use compare::{ANOMALY_THRESHOLD, Discrepancy};
+pub use cutout::Cutout;
+pub use error::MatchError;
+pub use features::{FeatureOptions, Features};
+pub use gallery::{Candidate, Gallery, GalleryOptions, IDENTITY_THRESHOLD, Identification, Item, Picture, Rejected};

@@ -1,0 +1,155 @@
+//! References as files: `DIR/<product>/*.{png,jpg,jpeg}`.
+//!
+//! A picture's alpha channel says what is the product (0 is background); without one a plain border is background.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use image::{DynamicImage, ImageReader, RgbaImage};
+use vision::{ColorImage, MAX_PIXELS};
+
+use crate::{Cutout, MatchError, Picture, Rejected};
+
+/// Why a folder of references cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// Missing, not a folder, or not readable.
+    #[error("references folder `{}` cannot be read: {source}; give a folder that holds one folder a product", path.display())]
+    Folder {
+        /// As given.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A product's name must be usable as a folder's.
+    #[error("`{0}` is not a product name: use 1 to 120 letters, digits, spaces, `.`, `_` or `-`, not starting with a dot")]
+    Product(String),
+    /// A picture could not be written.
+    #[error("reference `{}` cannot be written: {reason}; check free space and permissions", path.display())]
+    Write {
+        /// Where to.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The picture itself is of no use.
+    #[error(transparent)]
+    Picture(#[from] MatchError),
+}
+
+/// What a folder holds.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// Readable pictures, in order of their names.
+    pub pictures: Vec<Picture>,
+    /// Those that are not, each with the reason.
+    pub skipped: Vec<Rejected>,
+}
+
+/// Reads all references of `dir`. A picture that cannot be read is named in [`Loaded::skipped`].
+///
+/// # Errors
+/// When the folder itself cannot be read.
+pub fn load(dir: &Path) -> Result<Loaded, StoreError> {
+    let mut loaded = Loaded::default();
+    for product_dir in sorted_entries(dir)?.into_iter().filter(|p| p.is_dir()) {
+        let Some(product) = product_dir.file_name().and_then(|n| n.to_str()).filter(|n| is_product_name(n)) else {
+            loaded
+                .skipped
+                .push(Rejected { picture: product_dir.display().to_string(), reason: "its folder's name is not a product name".into() });
+            continue;
+        };
+        let entries = match sorted_entries(&product_dir) {
+            Ok(entries) => entries,
+            Err(error) => {
+                loaded.skipped.push(Rejected { picture: product.to_string(), reason: error.to_string() });
+                continue;
+            }
+        };
+        for path in entries.into_iter().filter(|p| is_picture(p)) {
+            let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            match read(&path) {
+                Ok(cutout) => loaded.pictures.push(Picture { product: product.to_string(), name, cutout }),
+                Err(reason) => loaded.skipped.push(Rejected { picture: format!("{product}/{name}"), reason }),
+            }
+        }
+    }
+    Ok(loaded)
+}
+
+/// Reads one picture and finds what of it is the product.
+///
+/// # Errors
+/// One sentence.
+pub fn read(path: &Path) -> Result<Cutout, String> {
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| e.to_string())?;
+    let (width, height) = reader.into_dimensions().map_err(|e| e.to_string())?;
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(format!("{width}x{height} is more than {MAX_PIXELS} pixels"));
+    }
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| e.to_string())?;
+    cutout_of(reader.decode().map_err(|e| e.to_string())?).map_err(|e| e.to_string())
+}
+
+fn cutout_of(picture: DynamicImage) -> Result<Cutout, MatchError> {
+    let rgba = picture.color().has_alpha().then(|| picture.to_rgba8());
+    let rgb = picture.into_rgb8();
+    let color = ColorImage::new(rgb.width(), rgb.height(), rgb.into_raw())?;
+    let cutout = match rgba {
+        Some(rgba) if rgba.pixels().any(|p| p.0[3] < 128) => Cutout::masked(color, rgba.pixels().map(|p| p.0[3] >= 128))?,
+        _ => Cutout::without_plain_border(color),
+    };
+    Ok(cutout.trimmed())
+}
+
+/// Writes `cutout` as the next picture of `product` (PNG, alpha is the mask) and returns it as loaded from there.
+/// The file appears whole or not at all. `provenance`, who or what added it, is kept in a text file beside it.
+///
+/// # Errors
+/// When the name is not a product's or the file cannot be written.
+pub fn add(dir: &Path, product: &str, cutout: &Cutout, provenance: &str) -> Result<Picture, StoreError> {
+    if !is_product_name(product) {
+        return Err(StoreError::Product(product.to_string()));
+    }
+    let folder = dir.join(product);
+    let failed = |path: &Path, reason: String| StoreError::Write { path: path.to_path_buf(), reason };
+    fs::create_dir_all(&folder).map_err(|e| failed(&folder, e.to_string()))?;
+    let taken = sorted_entries(&folder)?;
+    let name = (0u32..).map(|n| format!("{n:04}.png")).find(|n| !taken.iter().any(|p| p.ends_with(n))).unwrap_or_default();
+    let (path, partial) = (folder.join(&name), folder.join(format!(".{name}.partial")));
+    let rgb = cutout.color().data().chunks_exact(3).zip(cutout.foreground());
+    let rgba: Vec<u8> = rgb.flat_map(|(p, f)| [p[0], p[1], p[2], *f]).collect();
+    let picture = RgbaImage::from_raw(cutout.color().width(), cutout.color().height(), rgba)
+        .ok_or_else(|| failed(&path, "its size does not fit its pixels".into()))?;
+    let noted = if provenance.is_empty() { Ok(()) } else { fs::write(path.with_extension("txt"), format!("{provenance}\n")) };
+    let written = noted.map_err(|e| e.to_string());
+    let written = written.and_then(|()| picture.save_with_format(&partial, image::ImageFormat::Png).map_err(|e| e.to_string()));
+    let written = written.and_then(|()| fs::rename(&partial, &path).map_err(|e| e.to_string()));
+    if let Err(reason) = written {
+        // The partial file is of no use; that it may not even be there is no second error.
+        let _ = fs::remove_file(&partial);
+        return Err(failed(&path, reason));
+    }
+    Ok(Picture { product: product.to_string(), name, cutout: cutout.clone().trimmed() })
+}
+
+fn sorted_entries(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let failed = |source| StoreError::Folder { path: dir.to_path_buf(), source };
+    let entries: Result<Vec<_>, _> = fs::read_dir(dir).map_err(failed)?.map(|e| e.map(|e| e.path())).collect();
+    let mut entries = entries.map_err(failed)?;
+    entries.sort();
+    Ok(entries)
+}
+
+fn is_picture(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+    let known = path.extension().is_some_and(|e| ["png", "jpg", "jpeg"].iter().any(|k| e.eq_ignore_ascii_case(k)));
+    !hidden && known && path.is_file()
+}
+
+fn is_product_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_alphanumeric() || " ._-".contains(c);
+    !name.is_empty() && name.chars().count() <= 120 && !name.starts_with('.') && name.chars().all(allowed)
+}

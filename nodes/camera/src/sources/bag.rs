@@ -1,0 +1,191 @@
+//! Replays a bag, recorded by a camera, by `intact bag import`, or by a whole cell.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use ::bag::{Bag, BagError, BagMessage, Messages, ReadOptions};
+use intact_msgs::msg::{CellEvent, ItemArrival};
+use node_kit::NodeError;
+use ros_interfaces::sensor_msgs::msg::{CompressedImage, Image};
+use ros_interfaces::tf2_msgs::msg::TFMessage;
+use vision::codec::{decode_compressed, decode_compressed_depth};
+
+use crate::extrinsics::{link_frame, optical_frame};
+use crate::params::CameraParams;
+use crate::source::{Outgoing, Problem, Source, Step};
+use crate::sources::mapping::{Chosen, Form, Mapping, Role, Stream, map};
+use crate::sources::named;
+
+/// A bag as a source: all messages of one log time are a step.
+pub(crate) struct BagSource {
+    bag: Bag,
+    mapping: Mapping,
+    cameras: Vec<String>,
+    /// What a replay must take from the record, by item.
+    events_of_item: BTreeMap<String, Vec<CellEvent>>,
+    messages: Messages,
+    /// The first message of the next step.
+    ahead: Option<BagMessage>,
+    /// The damage of a bag is told in the first round only.
+    told: BTreeSet<String>,
+}
+
+impl BagSource {
+    pub(crate) fn open(params: &CameraParams) -> Result<Self, NodeError> {
+        if params.bag.is_empty() {
+            return Err(NodeError::msg("source `bag` needs the parameter `bag`: the folder or file to replay"));
+        }
+        let bag = Bag::open(Path::new(&params.bag)).map_err(|e| NodeError::because("the bag cannot be opened", e))?;
+        let unusable = |why: String| NodeError::msg(format!("bag {} cannot be replayed: {why}", params.bag));
+        if bag.message_count() == 0 {
+            return Err(unusable("it is empty".into()));
+        }
+        let chosen = Chosen { color: &params.color_topics, depth: &params.depth_topics, info: &params.info_topics };
+        let mapping = map(bag.topics(), &chosen).map_err(unusable)?;
+        let cameras = named(params, mapping.cameras.clone())?;
+        let events_of_item = if mapping.is_recorded_run { recorded_events(&bag, &mapping) } else { BTreeMap::new() };
+        let messages = replayed(&bag, &mapping);
+        Ok(Self { bag, mapping, cameras, events_of_item, messages, ahead: None, told: BTreeSet::new() })
+    }
+
+    /// The next message that reads; what does not read becomes a problem.
+    fn next_message(&mut self, problems: &mut Vec<String>) -> Option<BagMessage> {
+        if self.ahead.is_some() {
+            return self.ahead.take();
+        }
+        loop {
+            match self.messages.next()? {
+                Ok(message) => return Some(message),
+                Err(error) => {
+                    let words = error.to_string();
+                    if self.told.insert(words.clone()) {
+                        problems.push(words);
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&self, message: &BagMessage, step: &mut Step) -> Result<(), String> {
+        let Some(role) = self.mapping.roles.get(&*message.topic) else { return Ok(()) };
+        match role {
+            Role::Stream(camera, stream, form) => step.messages.push(self.picture(message, *camera, *stream, *form)?),
+            Role::Arrival => {
+                let arrival: ItemArrival = decode(message)?;
+                let recorded = self.events_of_item.get(&arrival.item_id);
+                step.messages.extend(recorded.into_iter().flatten().cloned().map(Outgoing::Recorded));
+                step.messages.push(Outgoing::Arrival(arrival));
+            }
+            Role::Event => {}
+            Role::TfStatic => step.messages.extend(self.ours(decode(message)?).map(Outgoing::TfStatic)),
+            Role::Tf => step.messages.extend(self.ours(decode(message)?).map(Outgoing::Tf)),
+        }
+        Ok(())
+    }
+
+    fn picture(&self, message: &BagMessage, camera: usize, stream: Stream, form: Form) -> Result<Outgoing, String> {
+        if stream == Stream::Info {
+            return Ok(Outgoing::Info(camera, Arc::new(decode(message)?)));
+        }
+        let refuse = |e: vision::ImageError| format!("a picture on {} is dropped: {e}", message.topic);
+        let image = match form {
+            Form::Raw => decode::<Image>(message)?,
+            Form::Compressed => decode_compressed(&decode::<CompressedImage>(message)?).map_err(refuse)?,
+            Form::CompressedDepth => decode_compressed_depth(&decode::<CompressedImage>(message)?).map_err(refuse)?,
+        };
+        let image = Arc::new(image);
+        Ok(match stream {
+            Stream::Depth => Outgoing::Depth(camera, image),
+            Stream::BackgroundColor => Outgoing::BackgroundColor(camera, image),
+            Stream::BackgroundDepth => Outgoing::BackgroundDepth(camera, image),
+            Stream::Color | Stream::Info => Outgoing::Color(camera, image),
+        })
+    }
+
+    /// Of the transforms of a recorded run only the cameras' and the tray's: the robot says its own again.
+    fn ours(&self, mut tf: TFMessage) -> Option<TFMessage> {
+        if self.mapping.is_recorded_run {
+            let ours = |frame: &str| frame == "tray" || self.cameras.iter().any(|c| frame == link_frame(c) || frame == optical_frame(c));
+            tf.transforms.retain(|t| ours(t.child_frame_id.trim_start_matches('/')));
+        }
+        (!tf.transforms.is_empty()).then_some(tf)
+    }
+}
+
+impl Source for BagSource {
+    fn cameras(&self) -> &[String] {
+        &self.cameras
+    }
+
+    fn describe(&self) -> String {
+        let what = if self.mapping.is_recorded_run { "recorded run" } else { "bag" };
+        let seconds = self.bag.span_ns().map_or(0.0, |(first, last)| last.saturating_sub(first) as f64 * 1e-9);
+        format!(
+            "replaying {what} {}: {} messages, {seconds:.1} s, {} camera(s)",
+            self.bag.path().display(),
+            self.bag.message_count(),
+            self.cameras.len()
+        )
+    }
+
+    fn next_step(&mut self) -> Option<Step> {
+        let mut words = Vec::new();
+        let mut step = Step::default();
+        let mut begun = false;
+        while let Some(message) = self.next_message(&mut words) {
+            if begun && message.log_time_ns != step.time_ns {
+                self.ahead = Some(message);
+                break;
+            }
+            (begun, step.time_ns) = (true, message.log_time_ns);
+            if let Err(why) = self.take(&message, &mut step) {
+                let stamp_ns = message.stamp_ns().unwrap_or(message.log_time_ns);
+                step.problems.push(Problem { stamp_ns, item_id: String::new(), detail: why });
+            }
+        }
+        if !begun {
+            // A bag that was cut off says so after its last message.
+            let last_ns = self.bag.span_ns().map_or(0, |(_, last_ns)| last_ns);
+            step.time_ns = last_ns;
+            begun = !words.is_empty();
+        }
+        let stamp_ns = step.time_ns;
+        step.problems.extend(words.into_iter().map(|detail| Problem { stamp_ns, item_id: String::new(), detail }));
+        begun.then_some(step)
+    }
+
+    fn rewind(&mut self) {
+        self.messages = replayed(&self.bag, &self.mapping);
+        self.ahead = None;
+    }
+}
+
+fn decode<M: ros_interfaces::Message>(message: &BagMessage) -> Result<M, String> {
+    message.decode().map_err(|e: BagError| e.to_string())
+}
+
+/// The messages that are replayed: not what the cell said when it was recorded.
+fn replayed(bag: &Bag, mapping: &Mapping) -> Messages {
+    let topics = mapping.roles.iter().filter(|(_, role)| **role != Role::Event).map(|(topic, _)| topic.clone()).collect();
+    bag.messages_with(&ReadOptions { topics, ..ReadOptions::default() })
+}
+
+/// Frame choice, drops and expired deadlines of a recorded run.
+fn recorded_events(bag: &Bag, mapping: &Mapping) -> BTreeMap<String, Vec<CellEvent>> {
+    let topics: Vec<String> = mapping.roles.iter().filter(|(_, role)| **role == Role::Event).map(|(topic, _)| topic.clone()).collect();
+    let mut of_item: BTreeMap<String, Vec<CellEvent>> = BTreeMap::new();
+    if topics.is_empty() {
+        return of_item;
+    }
+    let events = bag.messages_with(&ReadOptions { topics, ..ReadOptions::default() });
+    for event in events.flatten().filter_map(|message| message.decode::<CellEvent>().ok()) {
+        let binds = matches!(event.kind, CellEvent::FRAME_CHOSEN | CellEvent::FRAME_DROPPED | CellEvent::DEADLINE_EXPIRED);
+        if binds && !event.item_id.is_empty() {
+            // Instances `<id>#<k>` belong to the arrival `<id>`.
+            let item = event.item_id.split_once('#').map_or(event.item_id.as_str(), |(item, _)| item).to_owned();
+            of_item.entry(item).or_default().push(event);
+        }
+    }
+    of_item
+}

@@ -1,0 +1,173 @@
+//! Commands the robot, one item after another, on a thread of its own: a decision never waits for a motion.
+
+use std::{sync::Arc, time::Duration};
+
+use disposition::LedgerOutcome;
+use intact_msgs::{
+    action::{DivertItem, DivertItemGoal},
+    msg::{CellEvent, Outcome},
+};
+use node_kit::{Inbox, NodeError, Ports, Worker};
+use ros_interfaces::{builtin_interfaces::msg::Time, geometry_msgs::msg::PoseStamped, std_msgs::msg::Header};
+use transport::{ActionClient, ActionError, ActionOutcome, Publisher, Qos};
+
+use crate::{
+    cell::{Input, Received},
+    params::DecisionParams,
+    time::unix_ns,
+};
+
+/// How long the robot may take to agree to a cancellation.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
+const STOPPED: &str = "the cell was stopped before the robot came to it";
+
+/// What is to be done with a decided item.
+#[derive(Clone, Debug)]
+pub(crate) struct Command {
+    pub item_id: String,
+    pub stamp: Time,
+    pub lane: String,
+    /// In the robot's frame; `Err`: no motion is possible, and why.
+    pub pick_pose: Result<PoseStamped, &'static str>,
+}
+
+/// The way in: takes commands and says what became of those that never reach the robot.
+#[derive(Clone)]
+pub(crate) struct Queue {
+    ports: Ports,
+    commands: Inbox<Command>,
+    outcomes: Publisher<Outcome>,
+    ledger: Inbox<Received>,
+    command_robot: bool,
+}
+
+/// The thread and its queue.
+pub(crate) struct Commander {
+    queue: Queue,
+    client: ActionClient<DivertItem>,
+    wait: Duration,
+    timeout: Duration,
+    worker: Option<Worker>,
+}
+
+impl Commander {
+    /// Makes the ports; `ledger` takes the outcomes.
+    pub fn new(ports: &Ports, params: &DecisionParams, ledger: &Inbox<Received>) -> Result<Self, NodeError> {
+        let queue = Queue {
+            ports: ports.clone(),
+            commands: ports.inbox("commands", params.robot_queue),
+            outcomes: ports.node.publisher("outcome", Qos::event())?,
+            ledger: ledger.clone(),
+            command_robot: params.command_robot,
+        };
+        Ok(Self {
+            queue,
+            client: ports.node.action_client("divert_item")?,
+            wait: Duration::from_secs_f64(params.robot_wait_s),
+            timeout: Duration::from_secs_f64(params.robot_timeout_s),
+            worker: None,
+        })
+    }
+
+    /// Where commands go in.
+    pub fn queue(&self) -> Queue {
+        self.queue.clone()
+    }
+
+    /// Starts the thread.
+    pub fn start(&mut self) -> Result<(), NodeError> {
+        let (queue, client, wait, timeout) = (self.queue.clone(), self.client.clone(), self.wait, self.timeout);
+        let commands = self.queue.commands.clone();
+        let worker = self.queue.ports.consume("commander", &commands, move |command| {
+            queue.divert(&command, &client, wait, timeout); // the token of `command` is held until here
+        })?;
+        self.worker = Some(worker);
+        Ok(())
+    }
+
+    /// Stops the thread: the running divert is cancelled (the arm comes to rest), what waits is left for a person.
+    pub fn stop(&mut self) {
+        while let Some(command) = self.queue.commands.recv_timeout(Duration::ZERO) {
+            self.queue.leave(&command, STOPPED);
+        }
+        self.queue.commands.close();
+        if let Err(error) = self.client.cancel_all(CANCEL_PATIENCE) {
+            tracing::warn!(%error, "the running divert could not be cancelled");
+        }
+        self.worker = None; // joins
+    }
+}
+
+impl Queue {
+    /// Takes a command. Never blocks: when the robot is too far behind, the oldest item is left for a person.
+    pub fn push(&self, command: Command) {
+        match command.pick_pose {
+            Err(why) => self.leave(&command, why),
+            Ok(_) if !self.command_robot => self.leave(&command, "the robot is not commanded (parameter command_robot)"),
+            Ok(_) if self.commands.is_closed() => self.leave(&command, STOPPED),
+            Ok(_) => {
+                if let Some(left) = self.commands.push(command) {
+                    self.leave(&left, "the robot cannot keep up with the line");
+                }
+            }
+        }
+    }
+
+    /// Says that nothing will move this item.
+    pub fn leave(&self, command: &Command, why: &str) {
+        self.publish(command, Outcome::LEFT_FOR_PERSON, why);
+        self.done(command, "LEFT_FOR_PERSON", why, 0.0);
+    }
+
+    fn divert(&self, command: &Command, client: &ActionClient<DivertItem>, wait: Duration, timeout: Duration) {
+        let Ok(pick_pose) = &command.pick_pose else { return };
+        let goal = DivertItemGoal { item_id: command.item_id.clone(), lane: command.lane.clone(), pick_pose: pick_pose.clone() };
+        if !client.wait_for_server(wait) {
+            return self.leave(command, "no robot answers on divert_item; start the robot node");
+        }
+        match client.send(goal, |_| {}, timeout) {
+            // The robot publishes the outcome of every goal that reached it.
+            Ok(ActionOutcome::Succeeded(result)) => self.done(command, "DIVERTED", "", result.duration_s),
+            Ok(ActionOutcome::Aborted(result) | ActionOutcome::Canceled(result)) if result.duration_s == 0.0 => {
+                self.done(command, "LEFT_FOR_PERSON", &result.message, 0.0); // it never moved
+            }
+            Ok(ActionOutcome::Aborted(result) | ActionOutcome::Canceled(result)) => {
+                self.done(command, "FAILED", &result.message, result.duration_s);
+            }
+            Err(ActionError::Rejected { reason, .. }) => self.done(command, "LEFT_FOR_PERSON", &reason, 0.0),
+            Err(error) => {
+                let why = error.to_string();
+                self.publish(command, Outcome::FAILED, &why);
+                self.done(command, "FAILED", &why, 0.0);
+            }
+        }
+    }
+
+    fn publish(&self, command: &Command, result: u8, why: &str) {
+        let outcome = Outcome {
+            header: Header { stamp: command.stamp.clone(), frame_id: String::new() },
+            item_id: command.item_id.clone(),
+            result,
+            lane: command.lane.clone(),
+            message: why.to_owned(),
+            duration_s: 0.0,
+        };
+        if let Err(error) = self.outcomes.publish(Arc::new(outcome)) {
+            self.ports.diagnostics.warn(format!("an outcome is not published: {error}"));
+        }
+    }
+
+    fn done(&self, command: &Command, result: &'static str, message: &str, duration_s: f32) {
+        let outcome = LedgerOutcome {
+            run_id: String::new(), // the worker knows it
+            item_id: command.item_id.clone(),
+            result: result.to_owned(),
+            lane: command.lane.clone(),
+            message: message.to_owned(),
+            duration_s,
+            done_unix_ns: unix_ns(),
+        };
+        self.ledger.push(Received::now(Input::Outcome(outcome)));
+        self.ports.event(CellEvent::ITEM_DONE, &command.item_id, command.stamp.clone(), result);
+    }
+}

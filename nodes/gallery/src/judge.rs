@@ -1,0 +1,183 @@
+//! From an inspection to its reports. No ports here: messages in, messages out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use intact_msgs::msg::{GalleryReport, Inspection, ItemArrival, ItemInstance, ProductScore, StageTiming};
+use matching::{Cutout, Discrepancy, Gallery, Identification};
+use ros_interfaces::sensor_msgs::msg::Image;
+use ros_interfaces::std_msgs::msg::Header;
+use vision::ros::{color_from_ros, color_to_ros, heatmap_to_ros, mask_from_ros};
+use vision::{ColorImage, HeatMap, LabelMask, Rect};
+
+/// Part of its box that is kept around an item, so that its outline is inside.
+const MARGIN: f32 = 0.04;
+
+/// Everything that a judgement rests on.
+pub(crate) struct Case<'a> {
+    pub gallery: &'a Gallery,
+    pub inspection: &'a Inspection,
+    pub arrival: Option<&'a ItemArrival>,
+    /// The picture that perception judged; only needed when there is something to compare with.
+    pub frame: Option<Arc<Image>>,
+    pub barcodes: &'a HashMap<String, String>,
+    pub ranking_limit: usize,
+}
+
+/// The pictures of a case, decoded once for all its instances.
+struct Pictures {
+    color: ColorImage,
+    mask: LabelMask,
+}
+
+impl Case<'_> {
+    /// One report for the item, or one for each instance in clutter. There always is at least one: decision waits for it.
+    pub fn reports(&self) -> Vec<GalleryReport> {
+        let clutter = self.arrival.is_some_and(|a| a.clutter);
+        if !self.inspection.ok {
+            let error = format!("nothing was compared because the inspection failed: {}", self.inspection.error);
+            return vec![self.failed(self.inspection.item_id.clone(), error)];
+        }
+        // Perception sends instances in decreasing area; an arrival of one item is about the largest.
+        let judged = if clutter { self.inspection.instances.as_slice() } else { self.inspection.instances.get(..1).unwrap_or_default() };
+        if judged.is_empty() {
+            return vec![self.failed(self.inspection.item_id.clone(), "nothing was compared because no item is in view".into())];
+        }
+        let named = judged.iter().map(|instance| {
+            let id = &self.inspection.item_id;
+            (if clutter { format!("{id}#{}", instance.instance_id) } else { id.clone() }, instance)
+        });
+        if !self.has_reference() {
+            return named.map(|(item_id, _)| GalleryReport { ok: true, ..self.blank(item_id) }).collect();
+        }
+        match self.pictures() {
+            Ok(pictures) => named.map(|(item_id, instance)| self.judge(item_id, instance, &pictures)).collect(),
+            Err(error) => named.map(|(item_id, _)| self.failed(item_id, error.clone())).collect(),
+        }
+    }
+
+    /// Whether any product that the item can be is enrolled.
+    fn has_reference(&self) -> bool {
+        match self.candidates() {
+            Some(candidates) => self.gallery.products().keys().any(|p| candidates.iter().any(|c| c == p)),
+            None => !self.gallery.is_empty(),
+        }
+    }
+
+    /// The manifest, and the scanned product even when the manifest lacks it: that is a finding for decision, and only
+    /// a picture that was looked for can be found.
+    fn candidates(&self) -> Option<Vec<String>> {
+        let arrival = self.arrival.filter(|a| !a.candidate_products.is_empty())?;
+        let scanned = self.scanned().into_iter().map(str::to_owned);
+        Some(arrival.candidate_products.iter().cloned().chain(scanned).collect())
+    }
+
+    /// The product that the barcode names.
+    fn scanned(&self) -> Option<&str> {
+        let barcode = self.arrival.map(|a| a.barcode.as_str()).filter(|b| !b.is_empty())?;
+        Some(self.barcodes.get(barcode).map_or(barcode, String::as_str))
+    }
+
+    fn pictures(&self) -> Result<Pictures, String> {
+        let stamp = self.inspection.header.stamp.nanos();
+        let frame = self.frame.as_ref().ok_or_else(|| {
+            format!("the picture of camera `{}` at {stamp} ns, which was inspected, did not reach the gallery; check `cameras` and `frame_buffer`", self.inspection.camera)
+        })?;
+        let color = color_from_ros(frame).map_err(|e| format!("colour image: {e}"))?;
+        let mask = mask_from_ros(&self.inspection.mask).map_err(|e| format!("mask of the inspection: {e}"))?;
+        if (mask.width(), mask.height()) != (color.width(), color.height()) {
+            return Err(format!(
+                "the inspection's mask is {}x{} but the picture is {}x{}",
+                mask.width(),
+                mask.height(),
+                color.width(),
+                color.height()
+            ));
+        }
+        Ok(Pictures { color, mask })
+    }
+
+    fn judge(&self, item_id: String, instance: &ItemInstance, pictures: &Pictures) -> GalleryReport {
+        match self.try_judge(&item_id, instance, pictures) {
+            Ok(report) => report,
+            Err(error) => self.failed(item_id, error),
+        }
+    }
+
+    fn try_judge(&self, item_id: &str, instance: &ItemInstance, pictures: &Pictures) -> Result<GalleryReport, String> {
+        let started = Instant::now();
+        let region = &instance.region;
+        let rect = Rect { x: region.x_offset, y: region.y_offset, w: region.width, h: region.height };
+        let rect = Rect {
+            w: rect.w.min(pictures.color.width().saturating_sub(rect.x)),
+            h: rect.h.min(pictures.color.height().saturating_sub(rect.y)),
+            ..rect
+        };
+        let rect = rect.with_margin(MARGIN, pictures.color.width(), pictures.color.height());
+        let cutout = Cutout::of_label(&pictures.color, &pictures.mask, instance.instance_id, rect).map_err(|e| e.to_string())?;
+        let item = self.gallery.prepare(cutout).map_err(|e| e.to_string())?;
+        let candidates = self.candidates();
+        let found = self.gallery.identify(&item, candidates.as_deref()).confirmed_by(self.scanned());
+        let identified = started.elapsed();
+
+        let mut report = GalleryReport { ok: true, has_reference: true, ..self.blank(item_id.to_owned()) };
+        self.tell_identity(&mut report, &found);
+        if let Some(product) = found.product() {
+            // Nothing registered leaves coverage 0: nothing is known of the item, which is not the same as fine.
+            if let Some(discrepancy) = self.gallery.compare(&item, &product.product).map_err(|e| e.to_string())? {
+                tell_discrepancy(&mut report, discrepancy, rect, pictures)?;
+            }
+        }
+        let ms = |d: std::time::Duration| d.as_secs_f32() * 1e3;
+        report.timings = vec![
+            StageTiming { stage: "gallery.identify".into(), ms: ms(identified) },
+            StageTiming { stage: "gallery.compare".into(), ms: ms(started.elapsed() - identified) },
+        ];
+        Ok(report)
+    }
+
+    /// The picture's verdict, never the barcode's: the scanned product stays in the ranking so that both can be seen.
+    fn tell_identity(&self, report: &mut GalleryReport, found: &Identification) {
+        let best = found.product();
+        report.product = best.map(|c| c.product.clone()).unwrap_or_default();
+        report.identity_score = found.ranking.first().map_or(0.0, |c| c.score);
+        let scanned = self.scanned();
+        let shown = found.ranking.iter().enumerate().filter(|(rank, c)| *rank < self.ranking_limit || Some(c.product.as_str()) == scanned);
+        report.ranking = shown.map(|(_, c)| ProductScore { product: c.product.clone(), score: c.score }).collect();
+    }
+
+    fn blank(&self, item_id: String) -> GalleryReport {
+        GalleryReport {
+            header: self.inspection.header.clone(),
+            item_id,
+            gallery_version: self.gallery.version().to_owned(),
+            ..GalleryReport::default()
+        }
+    }
+
+    fn failed(&self, item_id: String, error: String) -> GalleryReport {
+        GalleryReport { ok: false, error, has_reference: !self.gallery.is_empty(), ..self.blank(item_id) }
+    }
+}
+
+/// A failed report for an inspection that was never judged.
+pub(crate) fn given_up(inspection: &Inspection, gallery: &Gallery, error: &str) -> GalleryReport {
+    let case = Case { gallery, inspection, arrival: None, frame: None, barcodes: &HashMap::new(), ranking_limit: 0 };
+    case.failed(inspection.item_id.clone(), error.to_owned())
+}
+
+fn tell_discrepancy(report: &mut GalleryReport, found: Discrepancy, rect: Rect, pictures: &Pictures) -> Result<(), String> {
+    let header: Header = report.header.clone();
+    let (width, height) = (pictures.color.width(), pictures.color.height());
+    let mut whole = vec![0f32; width as usize * height as usize];
+    let rows = whole.chunks_exact_mut(width as usize).skip(rect.y as usize);
+    for (row, values) in rows.zip(found.map.data().chunks_exact(found.map.width() as usize)) {
+        row.iter_mut().skip(rect.x as usize).zip(values).for_each(|(out, v)| *out = *v);
+    }
+    let whole = HeatMap::new(width, height, whole).map_err(|e| e.to_string())?;
+    report.discrepancy = heatmap_to_ros(&whole, header.clone());
+    report.reference_image = color_to_ros(&found.registered, header);
+    (report.anomaly_score, report.coverage, report.reference) = (found.score, found.coverage, found.reference);
+    Ok(())
+}

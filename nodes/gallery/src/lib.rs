@@ -1,0 +1,211 @@
+//! Gallery node: which product an item is, and where it differs from its pristine references.
+//!
+//! An [`Inspection`] says where the item is; the picture that perception judged and the item's arrival are looked up
+//! beside it; out goes one [`GalleryReport`] an item (an instance in clutter), whatever happens: decision waits for it.
+
+mod catalogue;
+mod inputs;
+mod judge;
+mod params;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use intact_msgs::msg::{GalleryReport, Inspection, ItemArrival};
+use intact_msgs::srv::{EnrolReference, ListProducts};
+use node_kit::{Component, Inbox, NodeError, Ports, Shared, Worker};
+use ros_interfaces::sensor_msgs::msg::Image;
+use transport::{Publisher, Qos, ServiceServer, Subscription};
+
+use catalogue::Catalogue;
+use inputs::Inputs;
+use judge::{Case, given_up};
+pub use params::GalleryParams;
+
+/// Pictures that could not be used and are named one by one in the log; the rest are counted.
+const NAMED_REJECTS: usize = 20;
+
+/// The node.
+pub struct Gallery {
+    ports: Ports,
+    inspections: Inbox<Arc<Inspection>>,
+    reporter: Arc<Reporter>,
+    worker: Option<Worker>,
+    // Ports live as long as the node is configured.
+    _subscriptions: Vec<Subscription>,
+    _services: Vec<ServiceServer>,
+}
+
+/// What turns inspections into published reports.
+struct Reporter {
+    ports: Ports,
+    params: Shared<GalleryParams>,
+    catalogue: Arc<Catalogue>,
+    inputs: Arc<Inputs>,
+    barcodes: HashMap<String, String>,
+    reports: Publisher<GalleryReport>,
+}
+
+impl Component for Gallery {
+    const NAME: &'static str = "gallery";
+    type Params = GalleryParams;
+
+    fn configure(ports: &Ports, params: Shared<GalleryParams>) -> Result<Self, NodeError> {
+        let now = params.get();
+        let catalogue = Arc::new(open(ports, &now.references_dir)?);
+        let inputs = Arc::new(Inputs::new(now.frame_buffer));
+        let reporter = Arc::new(Reporter {
+            ports: ports.clone(),
+            catalogue: Arc::clone(&catalogue),
+            inputs: Arc::clone(&inputs),
+            barcodes: barcodes(&now.barcodes)?,
+            reports: ports.node.publisher("gallery_report", Qos::event())?,
+            params,
+        });
+        let inspections = ports.inbox("inspections", now.queue_limit);
+        // Nothing is taken before the node is active.
+        inspections.close();
+        let mut subscriptions = vec![subscribe_inspections(ports, &inspections, &reporter)?, subscribe_arrivals(ports, &inputs)?];
+        if catalogue.has_folder() {
+            for camera in &now.cameras {
+                subscriptions.push(subscribe_frames(ports, camera, &inputs)?);
+            }
+        }
+        Ok(Self {
+            ports: ports.clone(),
+            inspections,
+            reporter,
+            worker: None,
+            _subscriptions: subscriptions,
+            _services: serve(ports, &catalogue)?,
+        })
+    }
+
+    fn activate(&mut self) -> Result<(), NodeError> {
+        let reporter = Arc::clone(&self.reporter);
+        self.worker = Some(self.ports.consume("gallery", &self.inspections, move |inspection| reporter.judge(&inspection))?);
+        Ok(())
+    }
+
+    fn deactivate(&mut self) {
+        self.worker = None;
+    }
+}
+
+fn open(ports: &Ports, references_dir: &str) -> Result<Catalogue, NodeError> {
+    let (catalogue, rejected) = Catalogue::open(references_dir)?;
+    for reject in rejected.iter().take(NAMED_REJECTS) {
+        tracing::warn!("reference `{}` is skipped: {}", reject.picture, reject.reason);
+    }
+    let gallery = catalogue.snapshot();
+    ports.diagnostics.count("references_skipped", rejected.len() as u64);
+    ports.diagnostics.set("products", gallery.products().len());
+    ports.diagnostics.set("references", gallery.len());
+    ports.diagnostics.set("references_without_features", gallery.featureless().len());
+    ports.diagnostics.set("gallery_version", gallery.version());
+    match rejected.first() {
+        Some(first) => {
+            ports.diagnostics.warn(format!("{} reference picture(s) skipped, first `{}`: {}", rejected.len(), first.picture, first.reason))
+        }
+        None if gallery.is_empty() => ports.diagnostics.ok("no references: perception decides alone"),
+        None => ports.diagnostics.ok(format!("{} references of {} products", gallery.len(), gallery.products().len())),
+    }
+    Ok(catalogue)
+}
+
+/// `CODE=PRODUCT` entries as a table.
+fn barcodes(entries: &[String]) -> Result<HashMap<String, String>, NodeError> {
+    let pair = |entry: &String| {
+        let (code, product) = entry.split_once('=').map(|(c, p)| (c.trim(), p.trim())).filter(|(c, p)| !c.is_empty() && !p.is_empty())?;
+        Some((code.to_owned(), product.to_owned()))
+    };
+    let refused = |entry: &String| NodeError::msg(format!("parameter `barcodes`: `{entry}` is not CODE=PRODUCT"));
+    entries.iter().map(|entry| pair(entry).ok_or_else(|| refused(entry))).collect()
+}
+
+fn subscribe_inspections(ports: &Ports, inbox: &Inbox<Arc<Inspection>>, reporter: &Arc<Reporter>) -> Result<Subscription, NodeError> {
+    let (inbox, reporter) = (inbox.clone(), Arc::clone(reporter));
+    Ok(ports.node.subscribe("inspection", Qos::event(), move |inspection: Arc<Inspection>| {
+        let given_up = inbox.push(inspection);
+        // A closed inbox gives everything back: the node is inactive and says nothing.
+        if let Some(oldest) = given_up.filter(|_| !inbox.is_closed()) {
+            reporter.give_up(&oldest);
+        }
+    })?)
+}
+
+fn subscribe_arrivals(ports: &Ports, inputs: &Arc<Inputs>) -> Result<Subscription, NodeError> {
+    let inputs = Arc::clone(inputs);
+    Ok(ports.node.subscribe("item_arrival", Qos::event(), move |arrival: Arc<ItemArrival>| inputs.arrival(arrival))?)
+}
+
+fn subscribe_frames(ports: &Ports, camera: &str, inputs: &Arc<Inputs>) -> Result<Subscription, NodeError> {
+    let (inputs, name) = (Arc::clone(inputs), camera.to_owned());
+    let topic = format!("{}/color/image_raw", camera.trim_end_matches('/'));
+    Ok(ports.node.subscribe(&topic, Qos::sensor(), move |image: Arc<Image>| inputs.frame(&name, image))?)
+}
+
+fn serve(ports: &Ports, catalogue: &Arc<Catalogue>) -> Result<Vec<ServiceServer>, NodeError> {
+    let (enrolling, listing, diagnostics) = (Arc::clone(catalogue), Arc::clone(catalogue), ports.diagnostics.clone());
+    let enrol = ports.node.serve::<EnrolReference>("~/enrol_reference", move |request| {
+        let response = enrolling.enrol(&request);
+        let gallery = enrolling.snapshot();
+        diagnostics.set("products", gallery.products().len());
+        diagnostics.set("references", gallery.len());
+        diagnostics.set("gallery_version", gallery.version());
+        response
+    })?;
+    let list = ports.node.serve::<ListProducts>("~/list_products", move |request| listing.list(&request))?;
+    Ok(vec![enrol, list])
+}
+
+impl Reporter {
+    /// Waits shortly for the inspection's own inputs, judges, publishes.
+    fn judge(&self, inspection: &Inspection) {
+        let started = Instant::now();
+        let params = self.params.get();
+        let gallery = self.catalogue.snapshot();
+        let deadline = started + Duration::from_secs_f64(params.input_wait_s);
+        // A failed inspection is answered at once; without references there is nothing that a picture would tell.
+        let arrival = if inspection.ok { self.inputs.arrival_of(&inspection.item_id, deadline) } else { None };
+        let frame = if inspection.ok && !gallery.is_empty() {
+            self.inputs.frame_at(&inspection.camera, &inspection.header.stamp, deadline)
+        } else {
+            None
+        };
+        let case = Case {
+            gallery: &gallery,
+            inspection,
+            arrival: arrival.as_deref(),
+            frame,
+            barcodes: &self.barcodes,
+            ranking_limit: params.ranking_limit,
+        };
+        for report in case.reports() {
+            let anomalous = report.has_reference && f64::from(report.anomaly_score) > params.anomaly_threshold;
+            self.ports.diagnostics.count("items_anomalous", u64::from(anomalous));
+            self.publish(report);
+        }
+        self.ports.diagnostics.set("last_ms", format!("{:.1}", started.elapsed().as_secs_f64() * 1e3));
+    }
+
+    fn give_up(&self, inspection: &Inspection) {
+        self.publish(given_up(
+            inspection,
+            &self.catalogue.snapshot(),
+            "the gallery has more items waiting than it can compare; give it fewer products, or more time",
+        ));
+    }
+
+    fn publish(&self, report: GalleryReport) {
+        self.ports.diagnostics.count("reports", 1);
+        if !report.ok {
+            self.ports.diagnostics.count("reports_failed", 1);
+            tracing::warn!(item_id = %report.item_id, error = %report.error, "not compared");
+        }
+        if let Err(error) = self.reports.publish(report) {
+            self.ports.diagnostics.error(format!("a gallery report is not published: {error}"));
+        }
+    }
+}

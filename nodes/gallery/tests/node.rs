@@ -1,0 +1,268 @@
+//! The node as the cell sees it: messages in, one report an item out, whatever happens.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use gallery::Gallery;
+use intact_msgs::msg::{GalleryReport, Inspection, ItemArrival, ItemInstance};
+use intact_msgs::srv::{EnrolReference, EnrolReferenceRequest, ListProducts, ListProductsRequest};
+use node_kit::{Component, Mode, NodeOverrides, Running, RunningNode, launch};
+use rand::{Rng, SeedableRng};
+use ros_interfaces::builtin_interfaces::msg::Time;
+use ros_interfaces::sensor_msgs::msg::{Image, RegionOfInterest};
+use ros_interfaces::std_msgs::msg::Header;
+use transport::{Context, ContextOptions, Node, NodeOptions, Publisher, Qos, Subscription};
+use vision::ros::{color_to_ros, mask_to_ros};
+use vision::{ColorImage, LabelMask, Rect};
+
+const WAIT: Duration = Duration::from_secs(30);
+const ITEM: Rect = Rect { x: 70, y: 40, w: 180, h: 160 };
+const WIDTH: u32 = 320;
+const HEIGHT: u32 = 240;
+
+/// A print of random patches: rich in features, different for every seed.
+fn print(seed: u64, width: u32, height: u32) -> ColorImage {
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    let mut data = vec![200u8; (width * height * 3) as usize];
+    for _ in 0..160 {
+        let (w, h) = (rng.random_range(5..30), rng.random_range(5..30));
+        let (x0, y0) = (rng.random_range(0..width), rng.random_range(0..height));
+        let rgb: [u8; 3] = rng.random();
+        for y in y0..(y0 + h).min(height) {
+            for x in x0..(x0 + w).min(width) {
+                let at = ((y * width + x) * 3) as usize;
+                data[at..at + 3].copy_from_slice(&rgb);
+            }
+        }
+    }
+    ColorImage::new(width, height, data).unwrap()
+}
+
+/// A grey tray with `item` on it, and the item's mask.
+fn scene(item: &ColorImage) -> (ColorImage, LabelMask) {
+    let mut data = vec![90u8; (WIDTH * HEIGHT * 3) as usize];
+    let mut mask = vec![0u16; (WIDTH * HEIGHT) as usize];
+    for y in 0..ITEM.h {
+        for x in 0..ITEM.w {
+            let at = ((ITEM.y + y) * WIDTH + ITEM.x + x) as usize;
+            data[3 * at..3 * at + 3].copy_from_slice(&item.pixel(x, y).unwrap());
+            mask[at] = 1;
+        }
+    }
+    (ColorImage::new(WIDTH, HEIGHT, data).unwrap(), LabelMask::new(WIDTH, HEIGHT, mask).unwrap())
+}
+
+fn save(dir: &Path, product: &str, picture: &ColorImage) {
+    std::fs::create_dir_all(dir.join(product)).unwrap();
+    let picture = image::RgbImage::from_raw(picture.width(), picture.height(), picture.data().to_vec()).unwrap();
+    picture.save(dir.join(product).join("0000.png")).unwrap();
+}
+
+/// The node among stand-ins for camera, line and perception.
+struct Cell {
+    context: Context,
+    line: Node,
+    images: Publisher<Image>,
+    arrivals: Publisher<ItemArrival>,
+    inspections: Publisher<Inspection>,
+    reports: Receiver<GalleryReport>,
+    _reading: Subscription,
+    running: Running<Gallery>,
+}
+
+impl Cell {
+    fn new(references: Option<&Path>) -> Cell {
+        let context = Context::new(ContextOptions::in_process()).unwrap();
+        let line = context.node(NodeOptions::new("line")).unwrap();
+        let overrides = NodeOverrides::default()
+            .set("references_dir", references.map_or(String::new(), |d| d.display().to_string()))
+            .set("input_wait_s", 1.0);
+        let running = launch::<Gallery>(&context, overrides, Mode::Live).unwrap();
+        context.start().unwrap();
+        running.activate().unwrap();
+        let (send, reports) = channel();
+        let reading = line
+            .subscribe("gallery_report", Qos::event(), move |r: std::sync::Arc<GalleryReport>| send.send((*r).clone()).unwrap())
+            .unwrap();
+        Cell {
+            images: line.publisher("camera/color/image_raw", Qos::sensor()).unwrap(),
+            arrivals: line.publisher("item_arrival", Qos::event()).unwrap(),
+            inspections: line.publisher("inspection", Qos::event()).unwrap(),
+            context,
+            line,
+            reports,
+            _reading: reading,
+            running,
+        }
+    }
+
+    /// Sends an item through, its messages in the least convenient order.
+    fn inspect(&self, item: &ColorImage, arrival: ItemArrival) -> GalleryReport {
+        let header = Header { stamp: Time::from_nanos(1_000_000_007), frame_id: "camera_color_optical_frame".into() };
+        let (frame, mask) = scene(item);
+        let region = RegionOfInterest { x_offset: ITEM.x, y_offset: ITEM.y, width: ITEM.w, height: ITEM.h, ..RegionOfInterest::default() };
+        let inspection = Inspection {
+            header: header.clone(),
+            item_id: arrival.item_id.clone(),
+            camera: "camera".into(),
+            ok: true,
+            instances: vec![ItemInstance { instance_id: 1, region, area_px: ITEM.w * ITEM.h, ..ItemInstance::default() }],
+            mask: mask_to_ros(&mask, header.clone()),
+            ..Inspection::default()
+        };
+        self.inspections.publish(inspection).unwrap();
+        self.images.publish(color_to_ros(&frame, header)).unwrap();
+        self.arrivals.publish(arrival).unwrap();
+        self.report()
+    }
+
+    fn report(&self) -> GalleryReport {
+        self.reports.recv_timeout(WAIT).expect("every inspection has a report")
+    }
+}
+
+fn arrival(id: &str) -> ItemArrival {
+    ItemArrival { item_id: id.into(), ..ItemArrival::default() }
+}
+
+fn two_products() -> (tempfile::TempDir, ColorImage, ColorImage) {
+    let dir = tempfile::tempdir().unwrap();
+    let (tea, soap) = (print(1, ITEM.w, ITEM.h), print(2, ITEM.w, ITEM.h));
+    save(dir.path(), "tea", &tea);
+    save(dir.path(), "soap", &soap);
+    (dir, tea, soap)
+}
+
+#[test]
+fn recognises_and_compares() {
+    let (dir, tea, _) = two_products();
+    let cell = Cell::new(Some(dir.path()));
+    let whole = cell.inspect(&tea, arrival("a"));
+    assert!(whole.ok && whole.has_reference, "{}", whole.error);
+    assert_eq!((whole.item_id.as_str(), whole.product.as_str(), whole.reference.as_str()), ("a", "tea", "tea/0000.png"));
+    assert!(whole.anomaly_score < 0.2 && whole.coverage > 0.6, "{} {}", whole.anomaly_score, whole.coverage);
+    assert_eq!((whole.discrepancy.width, whole.discrepancy.height), (WIDTH, HEIGHT));
+    assert!(whole.reference_image.width >= ITEM.w && !whole.gallery_version.is_empty());
+
+    let mut torn = tea;
+    for y in 60..100 {
+        for x in 60..110 {
+            let at = ((y * ITEM.w + x) * 3) as usize;
+            torn.data_mut()[at..at + 3].copy_from_slice(&[25, 20, 20]);
+        }
+    }
+    let damaged = cell.inspect(&torn, arrival("b"));
+    assert_eq!(damaged.product, "tea");
+    assert!(damaged.anomaly_score > 0.6, "{}", damaged.anomaly_score);
+}
+
+#[test]
+fn a_wrong_barcode_is_told_beside_what_the_picture_says() {
+    let (dir, tea, _) = two_products();
+    let cell = Cell::new(Some(dir.path()));
+    let report = cell.inspect(&tea, ItemArrival { barcode: "soap".into(), candidate_products: vec!["tea".into()], ..arrival("a") });
+    assert_eq!(report.product, "tea");
+    assert!(report.ranking.iter().any(|r| r.product == "soap"), "the scanned product stays in the ranking");
+}
+
+#[test]
+fn unknown_products_are_called_unknown() {
+    let (dir, ..) = two_products();
+    let cell = Cell::new(Some(dir.path()));
+    let report = cell.inspect(&print(77, ITEM.w, ITEM.h), arrival("a"));
+    assert!(report.ok && report.has_reference && report.product.is_empty() && report.coverage == 0.0);
+    let plain = ColorImage::new(ITEM.w, ITEM.h, vec![128; (ITEM.w * ITEM.h * 3) as usize]).unwrap();
+    let report = cell.inspect(&plain, arrival("b"));
+    assert!(report.ok && report.product.is_empty());
+}
+
+#[test]
+fn without_references_perception_decides_alone() {
+    let cell = Cell::new(None);
+    let report = cell.inspect(&print(1, ITEM.w, ITEM.h), arrival("a"));
+    assert!(report.ok && !report.has_reference && report.product.is_empty());
+    // A manifest of products that are not enrolled is the same case.
+    let (dir, tea, _) = two_products();
+    let cell = Cell::new(Some(dir.path()));
+    let report = cell.inspect(&tea, ItemArrival { candidate_products: vec!["rice".into()], ..arrival("a") });
+    assert!(report.ok && !report.has_reference);
+}
+
+#[test]
+fn every_failure_is_a_report() {
+    let (dir, ..) = two_products();
+    let cell = Cell::new(Some(dir.path()));
+    cell.inspections.publish(Inspection { item_id: "a".into(), error: "lens cap on".into(), ..Inspection::default() }).unwrap();
+    let report = cell.report();
+    assert!(!report.ok && report.error.contains("lens cap on"));
+
+    cell.inspections.publish(Inspection { item_id: "b".into(), ok: true, ..Inspection::default() }).unwrap();
+    assert!(cell.report().error.contains("no item is in view"));
+
+    let lost = ItemInstance { instance_id: 4, ..ItemInstance::default() };
+    cell.inspections
+        .publish(Inspection { item_id: "c".into(), ok: true, camera: "camera".into(), instances: vec![lost], ..Inspection::default() })
+        .unwrap();
+    assert!(cell.report().error.contains("did not reach the gallery"));
+}
+
+#[test]
+fn clutter_has_a_report_for_each_instance() {
+    let cell = Cell::new(None);
+    cell.arrivals.publish(ItemArrival { clutter: true, ..arrival("a") }).unwrap();
+    let instance = |id| ItemInstance { instance_id: id, ..ItemInstance::default() };
+    cell.inspections
+        .publish(Inspection { item_id: "a".into(), ok: true, instances: vec![instance(2), instance(1)], ..Inspection::default() })
+        .unwrap();
+    assert_eq!([cell.report().item_id, cell.report().item_id], ["a#2", "a#1"]);
+}
+
+#[test]
+fn enrolled_references_count_at_once_and_survive_a_restart() {
+    let (dir, ..) = two_products();
+    let rice = print(3, ITEM.w, ITEM.h);
+    let cell = Cell::new(Some(dir.path()));
+    assert_eq!(cell.inspect(&rice, arrival("a")).product, "");
+    let client = cell.line.client::<EnrolReference>("gallery/enrol_reference").unwrap();
+    let request = EnrolReferenceRequest {
+        product: "rice".into(),
+        image: color_to_ros(&rice, Header::default()),
+        provenance: "a test".into(),
+        ..EnrolReferenceRequest::default()
+    };
+    let answer = client.call(request.clone(), WAIT).unwrap();
+    assert!(answer.success, "{}", answer.message);
+    assert_eq!(answer.reference, "rice/0000.png");
+    let report = cell.inspect(&rice, arrival("b"));
+    assert_eq!((report.product.as_str(), &report.gallery_version), ("rice", &answer.gallery_version));
+
+    let refused = client.call(EnrolReferenceRequest { product: "../rice".into(), ..request }, WAIT).unwrap();
+    assert!(!refused.success && refused.message.contains("not a product name"));
+    cell.running.shut_down();
+    cell.context.shutdown();
+
+    let again = Cell::new(Some(dir.path()));
+    let list = again.line.client::<ListProducts>("gallery/list_products").unwrap();
+    let listed = list.call(ListProductsRequest { prefix: "r".into() }, WAIT).unwrap();
+    assert_eq!((listed.products, listed.references), (vec!["rice".to_string()], vec![1]));
+    assert_eq!(listed.gallery_version, answer.gallery_version, "what is on disk is what was enrolled");
+}
+
+#[test]
+fn bad_pictures_are_named_and_a_missing_folder_is_an_error() {
+    let (dir, tea, _) = two_products();
+    std::fs::write(dir.path().join("tea").join("broken.png"), b"no picture").unwrap();
+    let cell = Cell::new(Some(dir.path()));
+    let status = cell.running.ports().diagnostics.status();
+    assert!(status.message.contains("tea/broken.png"), "{}", status.message);
+    assert!(status.values.iter().any(|v| v.key == "references_skipped" && v.value == "1"));
+    assert_eq!(cell.inspect(&tea, arrival("a")).product, "tea");
+
+    let context = Context::new(ContextOptions::in_process()).unwrap();
+    let overrides = NodeOverrides::default().set("references_dir", dir.path().join("nowhere").display().to_string());
+    let error = launch::<Gallery>(&context, overrides, Mode::Live).err().expect("a missing folder is an error");
+    assert!(error.to_string().contains("references_dir") && error.to_string().contains("nowhere"), "{error}");
+    assert_eq!(Gallery::NAME, "gallery");
+}

@@ -1,0 +1,248 @@
+//! From the views of an item to its inspection. Messages in, messages out; the clock only times the stages.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use inspection::{InspectedItem, Inspection as Seen, Inspector, PickPoint, Severity};
+use intact_msgs::msg::{DefectScore, Inspection, ItemInstance, QualityFlags, StageTiming};
+use nalgebra::{UnitQuaternion, Vector3};
+use ros_interfaces::builtin_interfaces::msg::Time;
+use ros_interfaces::geometry_msgs::msg::{PoseStamped, Vector3 as SizeMessage};
+use ros_interfaces::sensor_msgs::msg::{Image, RegionOfInterest};
+use ros_interfaces::std_msgs::msg::Header;
+use ros_interfaces::vision_msgs::msg::{Detection2D, Detection2DArray, ObjectHypothesisWithPose};
+use vision::ros::{color_from_ros, depth_from_ros, heatmap_to_ros, intrinsics_from_ros, mask_to_ros};
+use vision::{ImageError, Rect, RgbdFrame};
+
+use crate::frames::View;
+
+/// The empty tray as one camera sees it, converted once.
+#[derive(Debug, Default)]
+pub(crate) struct Background {
+    pub color: Option<Arc<Image>>,
+    pub depth: Option<Arc<Image>>,
+    converted: OnceLock<Result<Option<RgbdFrame>, ImageError>>,
+}
+
+impl Background {
+    pub fn new(color: Option<Arc<Image>>, depth: Option<Arc<Image>>) -> Self {
+        Self { color, depth, converted: OnceLock::new() }
+    }
+
+    /// As a value; `None` as long as there is no colour.
+    fn frame(&self) -> Result<Option<&RgbdFrame>, ImageError> {
+        let convert = || {
+            let Some(color) = &self.color else { return Ok(None) };
+            let depth = self.depth.as_ref().map(|d| depth_from_ros(d)).transpose()?;
+            Ok(Some(RgbdFrame { color: Arc::new(color_from_ros(color)?), depth: depth.map(Arc::new), intrinsics: None }))
+        };
+        self.converted.get_or_init(convert).as_ref().map(Option::as_ref).map_err(Clone::clone)
+    }
+}
+
+/// What one camera contributes.
+pub(crate) struct Look<'a> {
+    pub camera: &'a str,
+    pub view: &'a View,
+    pub background: &'a Background,
+}
+
+/// Milliseconds of each stage, as they end.
+struct Stopwatch {
+    from: Instant,
+    stages: Vec<StageTiming>,
+}
+
+impl Stopwatch {
+    fn lap(&mut self, stage: &str) {
+        let ms = self.from.elapsed().as_secs_f32() * 1e3;
+        match self.stages.iter_mut().find(|s| s.stage == stage) {
+            Some(known) => known.ms += ms,
+            None => self.stages.push(StageTiming { stage: stage.to_owned(), ms }),
+        }
+        self.from = Instant::now();
+    }
+}
+
+/// Inspects an item through every camera. The camera that sees several items, else the one that sees the worst damage,
+/// speaks for all: doubt counts. Any view that cannot be used fails the inspection.
+pub(crate) fn judge(item_id: &str, looks: &[Look<'_>], inspector: &Inspector) -> Inspection {
+    let mut watch = Stopwatch { from: Instant::now(), stages: Vec::new() };
+    let mut seen = Vec::with_capacity(looks.len());
+    for look in looks {
+        match inspect(look, inspector, &mut watch) {
+            Ok(inspection) => seen.push((look, inspection)),
+            Err(sentence) => {
+                let error = format!("camera `{}`: {sentence}", look.camera);
+                return Inspection { header: look.view.color.header.clone(), camera: look.camera.to_owned(), ..failed(item_id, error) };
+            }
+        }
+    }
+    let worst =
+        seen.iter().max_by(|(_, a), (_, b)| (a.items.len() > 1).cmp(&(b.items.len() > 1)).then(a.damage_score.total_cmp(&b.damage_score)));
+    let Some((look, inspection)) = worst else {
+        return failed(item_id, "no camera is configured; set the parameter `cameras`".to_owned());
+    };
+    let frame_stamps = looks.iter().map(|l| l.view.color.header.stamp.clone()).collect();
+    let mut message = message_of(item_id, look, inspection, frame_stamps);
+    watch.lap("message");
+    message.timings = watch.stages;
+    message
+}
+
+/// An inspection that could not be made; it never leads to SORT.
+pub(crate) fn failed(item_id: &str, error: String) -> Inspection {
+    Inspection {
+        item_id: item_id.to_owned(),
+        ok: false,
+        error,
+        damage_score: f32::NAN,
+        damage_threshold: f32::NAN,
+        engine: "none".to_owned(),
+        ..Inspection::default()
+    }
+}
+
+fn inspect(look: &Look<'_>, inspector: &Inspector, watch: &mut Stopwatch) -> Result<Seen, String> {
+    let sentence = |what: &str, e: &dyn std::fmt::Display| format!("{what}: {e}");
+    let color = color_from_ros(&look.view.color).map_err(|e| sentence("colour", &e))?;
+    let depth = look.view.depth.as_ref().map(|d| depth_from_ros(d)).transpose().map_err(|e| sentence("depth", &e))?;
+    let intrinsics = look.view.info.as_ref().map(|i| intrinsics_from_ros(i)).transpose().map_err(|e| sentence("camera_info", &e))?;
+    let frame = RgbdFrame { color: Arc::new(color), depth: depth.map(Arc::new), intrinsics };
+    let background = look.background.frame().map_err(|e| sentence("background", &e))?;
+    watch.lap("convert");
+    inspector.inspect(&frame, background, &mut |stage| watch.lap(stage)).map_err(|e| e.to_string())
+}
+
+fn message_of(item_id: &str, look: &Look<'_>, seen: &Seen, frame_stamps: Vec<Time>) -> Inspection {
+    let header = look.view.color.header.clone();
+    Inspection {
+        item_id: item_id.to_owned(),
+        camera: look.camera.to_owned(),
+        ok: true,
+        error: String::new(),
+        instances: seen.items.iter().map(|item| instance(item, &header)).collect(),
+        damage_score: seen.damage_score,
+        damage_threshold: seen.damage_threshold,
+        model: seen.model.clone(),
+        engine: seen.engine.to_owned(),
+        mask: mask_to_ros(&seen.mask, header.clone()),
+        heatmap: heatmap_to_ros(&seen.heatmap, header.clone()),
+        frame_stamps,
+        timings: Vec::new(),
+        header,
+    }
+}
+
+fn region(rect: Rect) -> RegionOfInterest {
+    RegionOfInterest { x_offset: rect.x, y_offset: rect.y, width: rect.w, height: rect.h, do_rectify: false }
+}
+
+fn instance(item: &InspectedItem, header: &Header) -> ItemInstance {
+    let defects = item.defects.iter().map(|d| DefectScore {
+        r#type: d.kind.name().to_owned(),
+        score: d.score,
+        severity: match d.severity {
+            Severity::None => DefectScore::SEVERITY_NONE,
+            Severity::Minor => DefectScore::SEVERITY_MINOR,
+            Severity::Major => DefectScore::SEVERITY_MAJOR,
+        },
+        region: d.bbox.map(region).unwrap_or_default(),
+    });
+    let [x, y, z] = item.size_m.map(f64::from);
+    ItemInstance {
+        instance_id: item.id,
+        region: region(item.bbox),
+        area_px: item.area_px,
+        damage_score: item.damage_score,
+        defects: defects.collect(),
+        quality: quality(item),
+        pick_pose: item.pick.map(|p| pick_pose(&p, header)).unwrap_or_default(),
+        pick_pose_valid: item.pick.is_some(),
+        size_m: SizeMessage { x, y, z },
+    }
+}
+
+fn quality(item: &InspectedItem) -> QualityFlags {
+    let q = &item.quality;
+    QualityFlags {
+        blurred: q.blurred,
+        clipped: q.clipped,
+        overexposed: q.overexposed,
+        underexposed: q.underexposed,
+        depth_missing: q.depth_missing,
+        depth_unit_suspect: q.depth_unit_suspect,
+        background_missing: q.background_missing,
+        depth_valid_fraction: q.depth_valid_fraction,
+        sharpness: q.sharpness,
+    }
+}
+
+/// Suction point, z axis along the outward normal, in the camera's optical frame.
+fn pick_pose(pick: &PickPoint, header: &Header) -> PoseStamped {
+    let normal = Vector3::from(pick.normal.map(f64::from));
+    // Straight towards the camera is half a turn, which has no one axis: x will do.
+    let rotation = UnitQuaternion::rotation_between(&Vector3::z(), &normal)
+        .unwrap_or_else(|| UnitQuaternion::from_axis_angle(&Vector3::x_axis(), std::f64::consts::PI));
+    let mut stamped = PoseStamped { header: header.clone(), ..PoseStamped::default() };
+    let [x, y, z] = pick.point_m.map(f64::from);
+    let position = &mut stamped.pose.position;
+    (position.x, position.y, position.z) = (x, y, z);
+    let q = rotation.coords;
+    let orientation = &mut stamped.pose.orientation;
+    (orientation.x, orientation.y, orientation.z, orientation.w) = (q.x, q.y, q.z, q.w);
+    stamped
+}
+
+/// The same finding for tools that know the standard message only: a box an item, a hypothesis a defect type.
+pub(crate) fn detections(inspection: &Inspection) -> Detection2DArray {
+    let detection = |item: &ItemInstance| {
+        let mut detection = Detection2D { header: inspection.header.clone(), ..Detection2D::default() };
+        detection.id = format!("{}#{}", inspection.item_id, item.instance_id);
+        let r = &item.region;
+        detection.bbox.center.position.x = f64::from(r.x_offset) + f64::from(r.width) / 2.0;
+        detection.bbox.center.position.y = f64::from(r.y_offset) + f64::from(r.height) / 2.0;
+        (detection.bbox.size_x, detection.bbox.size_y) = (f64::from(r.width), f64::from(r.height));
+        detection.results = item.defects.iter().map(hypothesis).collect();
+        detection
+    };
+    Detection2DArray { header: inspection.header.clone(), detections: inspection.instances.iter().map(detection).collect() }
+}
+
+fn hypothesis(defect: &DefectScore) -> ObjectHypothesisWithPose {
+    let mut result = ObjectHypothesisWithPose::default();
+    result.hypothesis.class_id = defect.r#type.clone();
+    result.hypothesis.score = f64::from(defect.score);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_pick_poses_z_axis_is_the_normal() {
+        for normal in [[0.0, 0.0, -1.0], [0.0, 0.0, 1.0], [0.6, 0.0, -0.8], [0.0, -1.0, 0.0]] {
+            let pose = pick_pose(&PickPoint { point_m: [0.1, 0.2, 0.9], normal }, &Header::default()).pose;
+            let o = &pose.orientation;
+            let q = UnitQuaternion::try_new(nalgebra::Quaternion::new(o.w, o.x, o.y, o.z), 1e-9).unwrap();
+            assert!((q * Vector3::z() - Vector3::from(normal.map(f64::from))).norm() < 1e-6, "{normal:?}");
+        }
+    }
+
+    #[test]
+    fn a_view_that_cannot_be_used_fails_the_inspection_with_a_sentence() {
+        let view = View {
+            color: Arc::new(Image { width: 8, height: 8, encoding: "rgb8".into(), step: 24, ..Image::default() }),
+            depth: None,
+            info: None,
+        };
+        let background = Background::default();
+        let looks = [Look { camera: "left", view: &view, background: &background }];
+        let inspection = judge("a", &looks, &Inspector::default());
+        assert!(!inspection.ok && inspection.damage_score.is_nan());
+        assert!(inspection.error.starts_with("camera `left`: colour:"), "{}", inspection.error);
+        assert!(!judge("a", &[], &Inspector::default()).ok);
+    }
+}

@@ -1,0 +1,226 @@
+//! All nodes of a cell in one process.
+//!
+//! [`Cell::start`] launches every node in one [`Context`], opens what must be heard from outside, and activates the nodes
+//! in the order of the data, the camera last: whoever listens is there before anybody speaks.
+
+mod tally;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use camera::Camera;
+use decision::Decision as DecisionNode;
+use gallery::Gallery;
+use intact_msgs::msg::{CellEvent, Decision, ItemArrival, Outcome};
+use node_kit::{Component, Mode, NodeOverrides, ParameterValue, Parameters, RunningNode};
+use perception::Perception;
+use recorder::Recorder;
+use robot::Robot;
+use ros_interfaces::Message;
+use transport::ros_args::ParameterOverrides;
+use transport::{Context, ContextOptions, Node, NodeOptions, Qos, Subscription, TopicCounters};
+use viewer::Viewer;
+
+pub use tally::{Summary, Tally, arrival_of, percentile};
+
+/// What to compose.
+pub struct Plan {
+    /// Carrier, domain, discovery.
+    pub context: ContextOptions,
+    /// Live or lockstep.
+    pub mode: Mode,
+    /// Namespace of the cell, `/` or `/cell_3`.
+    pub namespace: String,
+    /// Parameters from files, in ROS's form.
+    pub parameters: ParameterOverrides,
+    /// Parameters by node that outrank the files.
+    pub overrides: BTreeMap<&'static str, Vec<(String, ParameterValue)>>,
+    /// Show the run in Rerun.
+    pub viewer: bool,
+    /// Record the run.
+    pub recorder: bool,
+}
+
+impl Plan {
+    /// A cell without viewer and recorder, with default parameters.
+    pub fn new(context: ContextOptions, mode: Mode) -> Self {
+        Plan {
+            context,
+            mode,
+            namespace: "/".to_owned(),
+            parameters: ParameterOverrides::default(),
+            overrides: BTreeMap::new(),
+            viewer: false,
+            recorder: false,
+        }
+    }
+
+    /// Reads a ROS parameter file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or names a node that the cell does not have.
+    pub fn add_file(&mut self, path: &Path) -> Result<()> {
+        self.parameters.add_file(path)?;
+        let nodes: Vec<_> = NODES.iter().map(|n| (self.namespace.clone(), (*n).to_owned())).collect();
+        let unmatched = self.parameters.unmatched(&nodes);
+        anyhow::ensure!(
+            unmatched.is_empty(),
+            "{}: no node of the cell is named {}; the nodes are {}",
+            path.display(),
+            unmatched.join(", "),
+            NODES.join(", ")
+        );
+        Ok(())
+    }
+
+    /// Sets a parameter of a node, above every file.
+    pub fn set<C: Component>(&mut self, name: &str, value: impl Into<ParameterValue>) -> &mut Self {
+        self.overrides.entry(C::NAME).or_default().push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// The value that a parameter of a node will have.
+    pub fn get<C: Component>(&self, name: &str) -> Option<ParameterValue> {
+        let above = self.overrides.get(C::NAME).and_then(|list| list.iter().rev().find(|(n, _)| n == name)).map(|(_, v)| v.clone());
+        above
+            .or_else(|| self.parameters.for_node(&self.namespace, C::NAME).remove(name))
+            .or_else(|| C::Params::specs().into_iter().find(|s| s.name == name).map(|s| s.default))
+    }
+
+    fn node<C: Component>(&self) -> NodeOverrides {
+        let mut parameters: Vec<_> = self.parameters.for_node(&self.namespace, C::NAME).into_iter().collect();
+        parameters.extend(self.overrides.get(C::NAME).into_iter().flatten().cloned());
+        NodeOverrides { namespace: Some(self.namespace.clone()), parameters, ..NodeOverrides::default() }
+    }
+}
+
+/// Names of the nodes that a cell may have.
+pub const NODES: [&str; 7] = [Camera::NAME, Perception::NAME, Gallery::NAME, DecisionNode::NAME, Robot::NAME, Viewer::NAME, Recorder::NAME];
+
+/// What the composition hears from its nodes.
+#[derive(Clone, Debug)]
+pub enum News {
+    /// An item was born.
+    Arrival(Arc<ItemArrival>),
+    /// An item was decided.
+    Decision(Arc<Decision>),
+    /// The robot has finished with an item.
+    Outcome(Arc<Outcome>),
+    /// The source has nothing more to give.
+    EndOfSource,
+}
+
+/// A running cell. Dropping it stops the nodes, sources first.
+pub struct Cell {
+    // In the order of activation; stopped in reverse.
+    nodes: Vec<Box<dyn RunningNode>>,
+    news: Receiver<News>,
+    _subscriptions: Vec<Subscription>,
+    context: Context,
+}
+
+impl Cell {
+    /// Launches, connects and activates every node of the plan.
+    ///
+    /// # Errors
+    /// The first node that cannot be configured or activated, by name, with its reason.
+    pub fn start(plan: &Plan) -> Result<Cell> {
+        let context = Context::new(plan.context.clone())?;
+        let observer = context.node(NodeOptions::new("intact").namespace(&plan.namespace))?;
+        let (send, news) = channel();
+        let subscriptions = observe(&observer, &send)?;
+        let mut nodes: Vec<Box<dyn RunningNode>> = Vec::new();
+        if plan.recorder {
+            nodes.push(launch::<Recorder>(&context, plan)?);
+        }
+        if plan.viewer {
+            nodes.push(launch::<Viewer>(&context, plan)?);
+        }
+        nodes.push(launch::<Robot>(&context, plan)?);
+        nodes.push(launch::<DecisionNode>(&context, plan)?);
+        nodes.push(launch::<Gallery>(&context, plan)?);
+        nodes.push(launch::<Perception>(&context, plan)?);
+        nodes.push(launch::<Camera>(&context, plan)?);
+        context.start()?;
+        for node in &nodes {
+            node.activate().with_context(|| format!("{} cannot start", node.name()))?;
+        }
+        Ok(Cell { nodes, news, _subscriptions: subscriptions, context })
+    }
+
+    /// The next news, or `None` when there is none for `patience`.
+    pub fn next(&self, patience: Duration) -> Option<News> {
+        match self.news.recv_timeout(patience) {
+            Ok(news) => Some(news),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    /// True when nothing in the process has work left within `patience`.
+    pub fn is_idle(&self, patience: Duration) -> bool {
+        self.context.activity().wait_idle(patience)
+    }
+
+    /// Nodes that failed, with their reasons.
+    pub fn failures(&self) -> Vec<(String, String)> {
+        self.nodes.iter().filter_map(|n| n.failure().map(|why| (n.name(), why))).collect()
+    }
+
+    /// The context that the nodes share; more nodes may be made in it.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// What went over each topic.
+    pub fn counters(&self) -> Vec<TopicCounters> {
+        self.context.counters()
+    }
+
+    /// Stops the nodes, sources first, and closes their files.
+    pub fn stop(self) {}
+}
+
+impl Drop for Cell {
+    fn drop(&mut self) {
+        while let Some(node) = self.nodes.pop() {
+            node.shut_down();
+        }
+        self.context.shutdown();
+    }
+}
+
+fn launch<C: Component>(context: &Context, plan: &Plan) -> Result<Box<dyn RunningNode>> {
+    let running = node_kit::launch::<C>(context, plan.node::<C>(), plan.mode).with_context(|| format!("node {}", C::NAME))?;
+    Ok(Box::new(running))
+}
+
+fn observe(node: &Node, send: &Sender<News>) -> Result<Vec<Subscription>> {
+    let ended =
+        |event: Arc<CellEvent>| (event.kind == CellEvent::ITEM_DONE && event.detail == "end_of_source").then_some(News::EndOfSource);
+    Ok(vec![
+        listen(node, "item_arrival", send, |m| Some(News::Arrival(m)))?,
+        listen(node, "decision", send, |m| Some(News::Decision(m)))?,
+        listen(node, "outcome", send, |m| Some(News::Outcome(m)))?,
+        listen(node, "cell_event", send, ended)?,
+    ])
+}
+
+fn listen<M: Message>(
+    node: &Node,
+    topic: &str,
+    send: &Sender<News>,
+    news: impl Fn(Arc<M>) -> Option<News> + Send + Sync + 'static,
+) -> Result<Subscription> {
+    let send = send.clone();
+    let subscription = node.subscribe(topic, Qos::event(), move |message| {
+        if let Some(news) = news(message) {
+            // A closed channel means that the cell is being dropped: nobody needs the news any more.
+            let _ = send.send(news);
+        }
+    })?;
+    Ok(subscription)
+}

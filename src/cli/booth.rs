@@ -1,0 +1,321 @@
+//! `intact booth`: scenes with known damage, and the score of a run against what was really there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, ensure};
+use bag::{BagWriter, IMPORT_EPOCH_NS, QosProfile, WriterOptions};
+use booth::{Booth, BoothSpec, Capture};
+use clap::{Args, Subcommand};
+use image::RgbImage;
+use indicatif::ProgressBar;
+use intact_msgs::msg::ItemArrival;
+use ros_interfaces::builtin_interfaces::msg::Time;
+use ros_interfaces::std_msgs::msg::Header;
+use ros_interfaces::tf2_msgs::msg::TFMessage;
+use serde::{Deserialize, Serialize};
+use vision::RgbdFrame;
+
+use super::table;
+use crate::cell::arrival_of;
+
+#[derive(Debug, Subcommand)]
+pub enum BoothCommand {
+    /// Generate a scene: a bag of items, reference pictures of their products, and the truth
+    Bag(BagArgs),
+    /// Hold the decisions of a run (`intact run --json`) against the truth
+    Score(ScoreArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  intact booth bag --seed 7 --items 200 --out out/scene --references out/references --truth out/truth.json")]
+pub struct BagArgs {
+    /// Another seed, other products, items, damage and light
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Number of items
+    #[arg(long, default_value_t = 40)]
+    items: usize,
+    /// Size of the pictures
+    #[arg(long, default_value = "640x480", value_parser = parse_size, value_name = "WxH")]
+    size: (u32, u32),
+    /// Share of items with damage
+    #[arg(long, default_value_t = 0.35)]
+    damaged: f64,
+    /// Several items in view
+    #[arg(long)]
+    clutter: bool,
+    /// Announce each view as one item, whatever is in it
+    #[arg(long)]
+    announce_singulated: bool,
+    /// Bag to write
+    #[arg(long, value_name = "BAG")]
+    out: PathBuf,
+    /// Write pristine reference pictures here, DIR/<product>/<n>.png
+    #[arg(long, value_name = "DIR")]
+    references: Option<PathBuf>,
+    /// Write what is really there to this JSON file
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ScoreArgs {
+    /// Truth written by `intact booth bag`
+    #[arg(long, value_name = "FILE")]
+    truth: PathBuf,
+    /// Decision lines of `intact run --json`
+    decisions: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is really there in one capture.
+#[derive(Debug, Serialize, Deserialize)]
+struct ItemTruth {
+    item_id: String,
+    product: String,
+    family: String,
+    lookalike: bool,
+    damaged: bool,
+    gross: bool,
+    /// Kinds of damage, with their severity.
+    damage: Vec<(String, String)>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SceneTruth {
+    seed: u64,
+    items: Vec<ItemTruth>,
+}
+
+fn parse_size(text: &str) -> Result<(u32, u32), String> {
+    let (w, h) = text.split_once('x').ok_or_else(|| format!("`{text}` is not WIDTHxHEIGHT"))?;
+    Ok((w.parse().map_err(|e| format!("{text}: {e}"))?, h.parse().map_err(|e| format!("{text}: {e}"))?))
+}
+
+pub fn run(command: BoothCommand) -> Result<ExitCode> {
+    match command {
+        BoothCommand::Bag(args) => generate(&args),
+        BoothCommand::Score(args) => score(&args),
+    }
+}
+
+fn generate(args: &BagArgs) -> Result<ExitCode> {
+    let spec = BoothSpec {
+        seed: args.seed,
+        width: args.size.0,
+        height: args.size.1,
+        items: args.items,
+        damage_fraction: args.damaged,
+        clutter: args.clutter,
+        ..BoothSpec::default()
+    };
+    let booth = Booth::new(spec)?;
+    if args.out.exists() {
+        // Only what is a bag of ours is replaced: a wrong --out must not cost anybody a folder.
+        ensure!(args.out.join("metadata.yaml").is_file(), "{} exists and is not a bag; choose another --out", args.out.display());
+        std::fs::remove_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+    }
+    let truth = write_bag(&booth, args)?;
+    if let Some(dir) = &args.references {
+        write_references(&booth, dir)?;
+    }
+    if let Some(file) = &args.truth {
+        std::fs::write(file, serde_json::to_string_pretty(&truth)?).with_context(|| file.display().to_string())?;
+    }
+    let damaged = truth.items.iter().filter(|i| i.damaged).count();
+    let gross = truth.items.iter().filter(|i| i.gross).count();
+    println!("{}: {} items, {damaged} damaged, {gross} of them grossly", args.out.display(), truth.items.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_bag(booth: &Booth, args: &BagArgs) -> Result<SceneTruth> {
+    /// Captures rendered at once: enough for every core, few enough for memory.
+    const BATCH: usize = 16;
+    let mut writer = BagWriter::create(&args.out, WriterOptions::default())?;
+    let namespace = "/camera";
+    let lead = IMPORT_EPOCH_NS - 100_000_000;
+    write_frame(&mut writer, &format!("{namespace}/background"), QosProfile::LATCHED, lead, IMPORT_EPOCH_NS, &booth.background(), false)?;
+    // The booth's origin is the middle of the tray.
+    let tray = Header { stamp: Time::from_nanos(IMPORT_EPOCH_NS), frame_id: "tray".to_owned() };
+    let pose = vision::pose::transform_to_ros(tray, "camera_color_optical_frame", &booth.cell_from_camera());
+    writer.write("/tf_static", QosProfile::LATCHED, lead, &TFMessage { transforms: vec![pose] })?;
+    let bar = ProgressBar::new(args.items as u64);
+    let mut items = Vec::with_capacity(args.items);
+    for first in (0..args.items).step_by(BATCH) {
+        for capture in booth.captures(first..(first + BATCH).min(args.items)) {
+            let stamp_ns = IMPORT_EPOCH_NS + capture.stamp_offset_ns;
+            writer.write("/item_arrival", QosProfile::EVENT, stamp_ns, &arrival(&capture, stamp_ns, args))?;
+            write_frame(&mut writer, namespace, QosProfile::SENSOR, stamp_ns, stamp_ns, &capture.frame, true)?;
+            items.push(item_truth(&capture));
+            bar.inc(1);
+        }
+    }
+    bar.finish_and_clear();
+    writer.finish()?;
+    Ok(SceneTruth { seed: args.seed, items })
+}
+
+fn arrival(capture: &Capture, stamp_ns: i64, args: &BagArgs) -> ItemArrival {
+    ItemArrival {
+        header: Header { stamp: Time::from_nanos(stamp_ns), frame_id: "tray".to_owned() },
+        item_id: capture.item_id.clone(),
+        // The line's scanner gives the product; in clutter nobody knows which item it belongs to.
+        barcode: if args.clutter { String::new() } else { capture.product.clone() },
+        candidate_products: Vec::new(),
+        clutter: args.clutter && !args.announce_singulated,
+        source: "booth".to_owned(),
+    }
+}
+
+fn write_frame(
+    writer: &mut BagWriter,
+    namespace: &str,
+    qos: QosProfile,
+    log_ns: i64,
+    stamp_ns: i64,
+    frame: &RgbdFrame,
+    with_info: bool,
+) -> Result<()> {
+    let header = Header { stamp: Time::from_nanos(stamp_ns), frame_id: "camera_color_optical_frame".to_owned() };
+    writer.write(&format!("{namespace}/color/image_raw"), qos, log_ns, &vision::ros::color_to_ros(&frame.color, header.clone()))?;
+    if let Some(depth) = &frame.depth {
+        let depth = vision::ros::depth_to_ros_mm(depth, header.clone());
+        writer.write(&format!("{namespace}/aligned_depth_to_color/image_raw"), qos, log_ns, &depth)?;
+    }
+    if let (true, Some(intrinsics)) = (with_info, &frame.intrinsics) {
+        let info = vision::ros::intrinsics_to_ros(intrinsics, header);
+        writer.write(&format!("{namespace}/color/camera_info"), qos, log_ns, &info)?;
+    }
+    Ok(())
+}
+
+fn item_truth(capture: &Capture) -> ItemTruth {
+    let first = capture.truth.instances.first();
+    ItemTruth {
+        item_id: capture.item_id.clone(),
+        product: capture.product.clone(),
+        family: first.map(|i| i.family.name().to_owned()).unwrap_or_default(),
+        lookalike: first.is_some_and(|i| i.lookalike.is_some()),
+        damaged: capture.truth.is_damaged,
+        gross: capture.truth.is_gross,
+        damage: capture.truth.damage.iter().map(|d| (d.kind.name().to_owned(), format!("{:?}", d.severity).to_lowercase())).collect(),
+    }
+}
+
+fn write_references(booth: &Booth, dir: &Path) -> Result<()> {
+    let products = booth.products();
+    let bar = ProgressBar::new(products.len() as u64);
+    for product in products {
+        let folder = dir.join(&product.name);
+        std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        for (n, reference) in booth.references(&product.name)?.into_iter().enumerate() {
+            let path = folder.join(format!("{n}.png"));
+            let picture = cut_out(&reference).context("a reference of the booth has an impossible size")?;
+            picture.save(&path).with_context(|| path.display().to_string())?;
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// The reference with everything beside the item transparent.
+fn cut_out(reference: &booth::Reference) -> Option<image::RgbaImage> {
+    let color = &reference.color;
+    let rgb = RgbImage::from_raw(color.width(), color.height(), color.data().to_vec())?;
+    let mut picture = image::DynamicImage::ImageRgb8(rgb).into_rgba8();
+    for (pixel, label) in picture.pixels_mut().zip(reference.mask.data()) {
+        pixel.0[3] = if *label > 0 { 255 } else { 0 };
+    }
+    Some(picture)
+}
+
+/// How one group of items fared.
+#[derive(Debug, Default, Serialize)]
+struct Group {
+    items: usize,
+    sorted: usize,
+}
+
+impl Group {
+    fn row(&self, name: &str, want_sorted: bool) -> Vec<comfy_table::Cell> {
+        let right = if want_sorted { self.sorted } else { self.items - self.sorted };
+        let (low, high) = wilson(right, self.items);
+        let share = if self.items == 0 { "–".to_owned() } else { format!("{:.1} %", 100.0 * right as f64 / self.items as f64) };
+        let interval = if self.items == 0 { "–".to_owned() } else { format!("{:.1} … {:.1} %", 100.0 * low, 100.0 * high) };
+        vec![name.into(), table::number(self.items), table::number(right), table::number(share), table::number(interval)]
+    }
+}
+
+/// Wilson's 95 % interval of a share of `k` among `n`.
+fn wilson(k: usize, n: usize) -> (f64, f64) {
+    if n == 0 {
+        return (0.0, 1.0);
+    }
+    let (k, n, z) = (k as f64, n as f64, 1.959_964);
+    let p = k / n;
+    let middle = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
+    let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+    ((middle - half).max(0.0), (middle + half).min(1.0))
+}
+
+fn score(args: &ScoreArgs) -> Result<ExitCode> {
+    let read = |path: &Path| std::fs::read_to_string(path).with_context(|| path.display().to_string());
+    let truth: SceneTruth =
+        serde_json::from_str(&read(&args.truth)?).with_context(|| format!("{} is not a truth file", args.truth.display()))?;
+    let not_sorted = |d: &serde_json::Value| d["disposition"] != "SORT";
+    let mut sorted: BTreeMap<String, bool> = BTreeMap::new();
+    for line in read(&args.decisions)?.lines().filter(|l| !l.trim().is_empty()) {
+        let d: serde_json::Value = serde_json::from_str(line).with_context(|| format!("{}: {line}", args.decisions.display()))?;
+        let id = arrival_of(d["item_id"].as_str().context("a decision line has no item_id")?).to_owned();
+        *sorted.entry(id).or_insert(true) &= !not_sorted(&d);
+    }
+    let missing: BTreeSet<&str> = truth.items.iter().map(|i| i.item_id.as_str()).filter(|id| !sorted.contains_key(*id)).collect();
+    ensure!(missing.is_empty(), "{} item(s) of the truth were not decided, for example {}", missing.len(), missing.first().unwrap_or(&""));
+    let group = |of: &dyn Fn(&ItemTruth) -> bool| {
+        let mut group = Group::default();
+        for item in truth.items.iter().filter(|i| of(i)) {
+            group.items += 1;
+            group.sorted += usize::from(sorted.get(&item.item_id).copied().unwrap_or(false));
+        }
+        group
+    };
+    let (intact, gross) = (group(&|i| !i.damaged), group(&|i| i.gross));
+    let (lookalike, minor) = (group(&|i| !i.damaged && i.lookalike), group(&|i| i.damaged && !i.gross));
+    if args.json {
+        println!("{}", serde_json::json!({ "seed": truth.seed, "intact": intact, "lookalike": lookalike, "minor": minor, "gross": gross }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = table::table(&["items", "n", "decided right", "share", "95 % interval"]);
+    table.add_row(intact.row("intact, sorted", true));
+    table.add_row(lookalike.row("of them with printed look-alikes", true));
+    table.add_row(gross.row("grossly damaged, not sorted", false));
+    table.add_row(minor.row("slightly damaged, not sorted", false));
+    println!("{table}");
+    let kinds: BTreeSet<&str> = truth.items.iter().flat_map(|i| &i.damage).map(|(k, _)| k.as_str()).collect();
+    let by_kind = kinds.into_iter().map(|kind| {
+        let g = group(&|i| i.gross && i.damage.iter().any(|(k, s)| k == kind && s == "major"));
+        format!("{kind} {}/{}", g.items - g.sorted, g.items)
+    });
+    println!("grossly damaged and not sorted, by kind: {}", by_kind.collect::<Vec<_>>().join(", "));
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wilsons_interval_holds_the_share_and_stays_inside() {
+        for (k, n, low, high) in [(0, 10, 0.0, 0.278), (10, 10, 0.722, 1.0), (90, 100, 0.826, 0.945)] {
+            let (a, b) = wilson(k, n);
+            assert!((a - low).abs() < 2e-3 && (b - high).abs() < 2e-3, "{k}/{n}: {a} … {b}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The command line: arguments, and one file a command.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bag;
+mod booth;
+mod inspect;
+mod params;
+mod run;
+mod table;
+
+/// Machines that notice damaged goods before they ship.
+#[derive(Debug, Parser)]
+#[command(name = "intact", version, about, long_about = None, max_term_width = 110, after_help = "\
+Examples:
+  intact run --source booth                          a generated cell, all nodes in one process
+  intact bag import captures/ -o captures.bag        folders of captures become a bag
+  intact run --bag captures.bag --lockstep --json    every item gets one disposition, one JSON line each
+  intact inspect item.png --depth item_depth.png --depth-unit 0.001 --intrinsics 615,615,320,240 --out out/
+
+Environment: ROS_DOMAIN_ID, ROS_AUTOMATIC_DISCOVERY_RANGE (LOCALHOST, SUBNET, OFF), INTACT_LOG (for example `info,transport=debug`).")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the cell: all nodes in one process, on a bag, live topics or the generated booth.
+    Run(Box<run::RunArgs>),
+    /// Inspect one capture and write what was found.
+    Inspect(inspect::InspectArgs),
+    /// Make, describe and check bags.
+    #[command(subcommand)]
+    Bag(bag::BagCommand),
+    /// The generated booth: scenes with known damage.
+    #[command(subcommand)]
+    Booth(booth::BoothCommand),
+    /// Print every parameter of the cell with its default and meaning.
+    Params(params::ParamsArgs),
+}
+
+/// Parses the arguments, runs the command, and prints the one error that ended it.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log();
+    let result = match cli.command {
+        Command::Run(args) => run::run(*args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Bag(command) => bag::run(command),
+        Command::Booth(command) => booth::run(command),
+        Command::Params(args) => params::run(args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("intact: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Logs go to stderr, warnings and worse unless `INTACT_LOG` says otherwise.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("INTACT_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,rustdds=error,ros2_client=error,mio=error"));
+    // A second initialisation (in tests) keeps the first one.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+}

@@ -1,0 +1,154 @@
+//! A generated bag with known outcome through the whole cell, in lockstep, again, recorded, and from the record.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{intact, intact_ok, json_lines, peer, python};
+
+/// A scene of the booth in `dir`: bag, references, truth.
+pub fn scene(dir: &Path, seed: u32, items: u32, more: &[&str]) {
+    let (seed, items) = (seed.to_string(), items.to_string());
+    let path = |name: &str| dir.join(name).display().to_string();
+    let (bag, references, truth) = (path("scene"), path("references"), path("truth.json"));
+    let mut args = vec!["booth", "bag", "--seed", &seed, "--items", &items, "--out", &bag, "--references", &references, "--truth", &truth];
+    args.extend(more);
+    intact_ok(&args);
+}
+
+/// `intact run ARGS… --json` with a ledger of its own; the decision lines.
+pub fn decisions(dir: &Path, args: &[&str]) -> Vec<Value> {
+    let ledger = tempfile::Builder::new().suffix(".sqlite").tempfile_in(dir).unwrap().path().display().to_string();
+    let mut all = vec!["run", "--json", "--ledger", &ledger];
+    all.extend(args);
+    json_lines(&intact_ok(&all))
+}
+
+/// Decisions without what a clock measured, by item.
+fn timeless(lines: &[Value]) -> BTreeMap<String, Value> {
+    lines
+        .iter()
+        .map(|line| {
+            let mut line = line.clone();
+            line.as_object_mut().unwrap().remove("latency_ms");
+            (line["item_id"].as_str().unwrap().to_owned(), line)
+        })
+        .collect()
+}
+
+#[test]
+fn a_known_scene_is_decided_right_and_the_same_way_again() {
+    let dir = tempfile::tempdir().unwrap();
+    scene(dir.path(), 90_001, 16, &[]);
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (bag, references) = (path("scene"), path("references"));
+    let first = decisions(dir.path(), &["--bag", &bag, "--references", &references, "--lockstep"]);
+    assert_eq!(first.len(), 16, "exactly one disposition an item");
+    let truth: Value = serde_json::from_str(&std::fs::read_to_string(path("truth.json")).unwrap()).unwrap();
+    let decided = timeless(&first);
+    let mut right = 0;
+    for item in truth["items"].as_array().unwrap() {
+        let line = &decided[item["item_id"].as_str().unwrap()];
+        let sorted = line["disposition"] == "SORT";
+        right += i32::from(if item["gross"] == true { !sorted } else { sorted || item["damaged"] == true });
+        if sorted {
+            assert!(line["damage_score"].is_number(), "nothing is sorted without a score: {line}");
+            assert!(line["lane"].as_str().unwrap().starts_with("sort"), "{line}");
+        }
+    }
+    assert!(right >= 13, "{right} of 16 decided right");
+
+    let again = decisions(dir.path(), &["--bag", &bag, "--references", &references, "--lockstep"]);
+    assert_eq!(first.len(), again.len());
+    assert_eq!(timeless(&first), timeless(&again), "two lockstep runs decide alike");
+
+    let one_core = std::process::Command::new("taskset")
+        .args(["-c", "0"])
+        .arg(crate::support::program("intact"))
+        .args(["run", "--json", "--ledger", &path("one.sqlite"), "--bag", &bag, "--references", &references, "--lockstep"])
+        .output()
+        .expect("taskset of util-linux");
+    assert!(one_core.status.success());
+    let one_core = json_lines(&String::from_utf8(one_core.stdout).unwrap());
+    assert_eq!(timeless(&first), timeless(&one_core), "on one core as on all");
+}
+
+#[test]
+fn a_recorded_live_run_replays_to_its_own_decisions_and_peers_can_read_it() {
+    let dir = tempfile::tempdir().unwrap();
+    scene(dir.path(), 90_002, 8, &[]);
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (bag, record, rrd) = (path("scene"), path("record"), path("run.rrd"));
+    // Faster than this machine can decide: what is late or dropped must come back from the record.
+    let live = decisions(dir.path(), &["--bag", &bag, "--rate", "20", "--record", &record, "--rrd", &rrd, "--transport", "in-process"]);
+    assert_eq!(live.len(), 8);
+    let replayed = decisions(dir.path(), &["--bag", &record, "--lockstep"]);
+    assert_eq!(timeless(&live), timeless(&replayed), "the record gives the recorded decisions");
+
+    let info: Value = serde_json::from_str(&intact_ok(&["bag", "info", &record, "--json"])).unwrap();
+    let topics: BTreeMap<&str, u64> =
+        info["topics"].as_array().unwrap().iter().map(|t| (t["name"].as_str().unwrap(), t["messages"].as_u64().unwrap())).collect();
+    assert_eq!(topics["/decision"], 8);
+    assert_eq!(topics["/item_arrival"], 8);
+    assert!(topics["/camera/color/image_raw"] >= 8 && topics["/tf_static"] >= 1, "{topics:?}");
+
+    let Some(python) = python("recorded bag and .rrd read by peers") else { return };
+    let seen: Value = serde_json::from_str(&peer(&python, "recorded_run.py", &[&bag, &record, &rrd])).unwrap();
+    assert_eq!(seen["decisions"], 8, "{seen}");
+    assert_eq!(seen["pictures_differ"], 0, "{seen}");
+    assert!(seen["pictures_compared"].as_u64().unwrap() >= 8, "{seen}");
+    assert!(seen["rrd_entities"].as_array().unwrap().len() >= 5, "{seen}");
+}
+
+#[test]
+fn clutter_decides_each_item_in_view() {
+    let dir = tempfile::tempdir().unwrap();
+    scene(dir.path(), 90_003, 3, &["--clutter", "--damaged", "0"]);
+    let bag = dir.path().join("scene").display().to_string();
+    let each = decisions(dir.path(), &["--bag", &bag, "--lockstep", "--clutter"]);
+    assert!(each.len() > 3, "several items in a view: {each:?}");
+    assert!(each.iter().all(|d| d["item_id"].as_str().unwrap().contains('#')), "{each:?}");
+}
+
+#[test]
+fn several_items_in_a_singulated_tray_are_sidelined() {
+    let dir = tempfile::tempdir().unwrap();
+    scene(dir.path(), 90_003, 3, &["--clutter", "--damaged", "0", "--announce-singulated"]);
+    let bag = dir.path().join("scene").display().to_string();
+    let one = decisions(dir.path(), &["--bag", &bag, "--lockstep"]);
+    assert_eq!(one.len(), 3);
+    for line in one {
+        assert_eq!(line["disposition"], "SIDELINE", "{line}");
+        assert!(line["reasons"].as_array().unwrap().iter().any(|r| r == "MULTIPLE_ITEMS"), "{line}");
+    }
+}
+
+#[test]
+fn the_command_line_refuses_with_one_clear_sentence() {
+    let dir = tempfile::tempdir().unwrap();
+    let wrong = dir.path().join("wrong.yaml");
+    std::fs::write(&wrong, "perception:\n  ros__parameters:\n    damage_treshold: 0.4\n").unwrap();
+    let nodes = dir.path().join("nodes.yaml");
+    std::fs::write(&nodes, "perceptoin:\n  ros__parameters:\n    damage_threshold: 0.4\n").unwrap();
+    let type_ = dir.path().join("type.yaml");
+    std::fs::write(&type_, "perception:\n  ros__parameters:\n    damage_threshold: high\n").unwrap();
+    let (wrong, nodes, type_) = (wrong.display().to_string(), nodes.display().to_string(), type_.display().to_string());
+    for (args, expected) in [
+        (vec!["run", "--bag", "/nonexistent.mcap", "--lockstep"], "/nonexistent.mcap"),
+        (vec!["run", "--source", "booth", "--params", &wrong], "damage_threshold"),
+        (vec!["run", "--source", "booth", "--params", &nodes], "perceptoin"),
+        (vec!["run", "--source", "booth", "--params", &type_], "damage_threshold"),
+        (vec!["run", "--source", "booth", "--references", "/nonexistent"], "/nonexistent"),
+        (vec!["bag", "info", "/nonexistent.mcap"], "/nonexistent.mcap"),
+        (vec!["bag", "import", "/nonexistent", "-o", "/tmp/never"], "/nonexistent"),
+        (vec!["inspect", "/nonexistent.png"], "/nonexistent.png"),
+    ] {
+        let output = intact(&args);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {error}");
+        assert!(error.contains(expected), "{args:?} should name `{expected}`: {error}");
+        assert!(!error.contains("panicked"), "{args:?}: {error}");
+        assert!(error.lines().count() <= 3, "{args:?} should be one sentence: {error}");
+    }
+}

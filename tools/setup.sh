@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs what is missing, and nothing else. `tools/setup.sh system` for Debian packages, `… peers` for the Python peers.
+source "$(dirname "$0")/lib.sh"
+
+# libopencv-dev: image filters and features. clang, libclang-dev: the opencv crate reads OpenCV's headers with them.
+PACKAGES=(build-essential pkg-config libopencv-dev clang libclang-dev)
+
+system_packages() {
+    command -v cargo >/dev/null || {
+        echo "cargo is missing: install Rust with rustup (https://rustup.rs); rust-toolchain.toml then picks the version" >&2
+        return 1
+    }
+    command -v dpkg-query >/dev/null || {
+        echo "this is no Debian or Ubuntu; install the equivalents of: ${PACKAGES[*]}" >&2
+        return 0
+    }
+    local missing=() package
+    for package in "${PACKAGES[@]}" "$@"; do
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    [ ${#missing[@]} -eq 0 ] && return 0
+    echo "installing: ${missing[*]}"
+    local as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+python_peers() {
+    system_packages python3-venv
+    # The stamp holds the requirements that are installed: unchanged means nothing to do.
+    cmp -s tests/requirements.txt .venv/requirements.installed && return 0
+    echo "installing the Python peers of the tests into .venv"
+    [ -x .venv/bin/pip ] || python3 -m venv .venv
+    .venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+    cp tests/requirements.txt .venv/requirements.installed
+}
+
+for part in "$@"; do
+    case $part in
+        system) system_packages || exit 1 ;;
+        peers) python_peers || exit 1 ;;
+        *) echo "unknown part: $part (system, peers)" >&2 && exit 2 ;;
+    esac
+done
