@@ -36,7 +36,13 @@ fn main() -> Result<(), Box<dyn Error>> {
                 continue;
             };
             let Some(item) = capture.truth.instances.first() else { continue };
-            let label = if item.is_gross { "gross" } else if item.is_damaged { "minor" } else { "intact" };
+            let label = if item.is_gross {
+                "gross"
+            } else if item.is_damaged {
+                "minor"
+            } else {
+                "intact"
+            };
             let mut types: Vec<&str> = capture.truth.damage.iter().map(|d| d.kaputt.name()).collect();
             types.sort_unstable();
             types.dedup();

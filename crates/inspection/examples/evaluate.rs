@@ -38,8 +38,7 @@ struct Outcome {
 }
 
 fn data_dir() -> PathBuf {
-    std::env::var_os("INTACT_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from)
+    std::env::var_os("INTACT_DATA").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from)
 }
 
 fn color(path: &Path) -> Fallible<ColorImage> {
@@ -61,9 +60,8 @@ fn frame(color: ColorImage, depth: DepthImage, [fx, fy, cx, cy]: [f64; 4]) -> Rg
 
 /// Files in `dir` that end in `suffix`, with the rest of their name, sorted.
 fn stems(dir: &Path, suffix: &str) -> Fallible<Vec<String>> {
-    let mut out: Vec<String> = std::fs::read_dir(dir)?
-        .filter_map(|e| e.ok()?.file_name().into_string().ok()?.strip_suffix(suffix).map(str::to_owned))
-        .collect();
+    let mut out: Vec<String> =
+        std::fs::read_dir(dir)?.filter_map(|e| e.ok()?.file_name().into_string().ok()?.strip_suffix(suffix).map(str::to_owned)).collect();
     out.sort();
     Ok(out)
 }
@@ -82,8 +80,7 @@ fn npy_points(path: &Path) -> Fallible<Vec<[f32; 3]>> {
     if !text.contains("'<f4'") || text.contains("'fortran_order': True") {
         return Err(format!("{}: not C-ordered <f4: {text}", path.display()).into());
     }
-    let values: Vec<f32> =
-        bytes[10 + header..].as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let values: Vec<f32> = bytes[10 + header..].as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
     Ok(values.as_chunks::<3>().0.to_vec())
 }
 
@@ -109,11 +106,8 @@ fn single_items(data: &Path) -> Fallible<Vec<Case>> {
         .into_iter()
         .map(|name| {
             let k = camera(&dir.join(format!("{name}_camera.json")))?;
-            let frame = frame(
-                color(&dir.join(format!("{name}_color.png")))?,
-                depth(&dir.join(format!("{name}_depth_0.1mm.png")), 1e-4)?,
-                k,
-            );
+            let frame =
+                frame(color(&dir.join(format!("{name}_color.png")))?, depth(&dir.join(format!("{name}_depth_0.1mm.png")), 1e-4)?, k);
             let (w, h) = (frame.color.width() as usize, frame.color.height() as usize);
             let mut truth = vec![0u16; w * h];
             for [x, y, z] in npy_points(&dir.join(format!("{name}_object_pc.npy")))? {
@@ -134,11 +128,7 @@ fn mosd(data: &Path) -> Fallible<Vec<Case>> {
     stems(&dir, "_label.png")?
         .into_iter()
         .map(|name| {
-            let frame = frame(
-                color(&dir.join(format!("{name}_color.png")))?,
-                depth(&dir.join(format!("{name}_depth_mm.png")), 1e-3)?,
-                k,
-            );
+            let frame = frame(color(&dir.join(format!("{name}_color.png")))?, depth(&dir.join(format!("{name}_depth_mm.png")), 1e-3)?, k);
             let labels = image::open(dir.join(format!("{name}_label.png")))?.into_luma8();
             // Tens are items, units their parts; 1–9 is the table.
             let truth = labels.as_raw().iter().map(|l| if *l < 20 { 0 } else { u16::from(*l / 10) }).collect();
@@ -156,11 +146,7 @@ fn tote(data: &Path) -> Fallible<Vec<Case>> {
             let k: Vec<f64> = text.split_whitespace().filter_map(|v| v.parse().ok()).collect();
             let k = [k[0], k[4], k[2], k[5]];
             let load = |kind: &str| -> Fallible<RgbdFrame> {
-                Ok(frame(
-                    color(&dir.join(format!("{kind}-{n}.color.png")))?,
-                    depth(&dir.join(format!("{kind}-{n}.depth.png")), 1e-4)?,
-                    k,
-                ))
+                Ok(frame(color(&dir.join(format!("{kind}-{n}.color.png")))?, depth(&dir.join(format!("{kind}-{n}.depth.png")), 1e-4)?, k))
             };
             Ok(Case { name: format!("tote-{n}"), frame: load("input")?, background: Some(load("background")?), truth: Vec::new() })
         })
@@ -224,11 +210,7 @@ fn ious(truth: &[u16], mask: &LabelMask) -> Vec<f64> {
         }
     }
     let table: Vec<Vec<f64>> = (0..labels.len())
-        .map(|k| {
-            (1..=found)
-                .map(|m| f64::from(both[k][m]) / f64::from((of_truth[k] + of_found[m] - both[k][m]).max(1)))
-                .collect()
-        })
+        .map(|k| (1..=found).map(|m| f64::from(both[k][m]) / f64::from((of_truth[k] + of_found[m] - both[k][m]).max(1))).collect())
         .collect();
     assign(&table)
 }
@@ -317,11 +299,8 @@ fn judge(case: &Case, out: Option<&Path>) -> Fallible<Outcome> {
         above(found.damage_threshold),
         ious.iter().map(|v| format!("{v:.2}")).collect::<Vec<_>>().join(" ")
     );
-    let whole = if ious.iter().any(|v| *v > 0.5) {
-        measure_cues(&case.frame, case.background.as_ref(), &params.segmentation)?
-    } else {
-        Vec::new()
-    };
+    let whole =
+        if ious.iter().any(|v| *v > 0.5) { measure_cues(&case.frame, case.background.as_ref(), &params.segmentation)? } else { Vec::new() };
     // Only the larger items: what is left over of a wrong split is not an item.
     let cues = whole.into_iter().take(ious.iter().filter(|v| **v > 0.5).count()).map(|(_, cues)| cues).collect();
     Ok(Outcome { ious, found: found.items.len(), alarms: above(found.damage_threshold), milliseconds, cues })
@@ -329,9 +308,8 @@ fn judge(case: &Case, out: Option<&Path>) -> Fallible<Outcome> {
 
 /// The picture with each item tinted.
 fn save(path: &Path, color: &ColorImage, mask: &LabelMask) -> Fallible<()> {
-    const TINTS: [[u8; 3]; 8] = [
-        [230, 25, 75], [60, 180, 75], [0, 130, 200], [245, 130, 48], [145, 30, 180], [70, 240, 240], [240, 50, 230], [210, 245, 60],
-    ];
+    const TINTS: [[u8; 3]; 8] =
+        [[230, 25, 75], [60, 180, 75], [0, 130, 200], [245, 130, 48], [145, 30, 180], [70, 240, 240], [240, 50, 230], [210, 245, 60]];
     let pixels = color.data().as_chunks::<3>().0.iter().zip(mask.data()).flat_map(|(p, l)| match l {
         0 => *p,
         l => [0, 1, 2].map(|k| p[k] / 2 + TINTS[usize::from(*l - 1) % 8][k] / 2),

@@ -62,15 +62,10 @@ impl TractModel {
     /// [`InspectionError::ModelFile`] when the file cannot be read, [`InspectionError::ModelContract`] when it is no
     /// ONNX model, or its inputs and outputs are not those of the contract.
     pub fn load(path: &Path) -> Result<TractModel, InspectionError> {
-        let bytes = std::fs::read(path)
-            .map_err(|e| InspectionError::ModelFile { path: path.to_owned(), reason: e.to_string() })?;
+        let bytes = std::fs::read(path).map_err(|e| InspectionError::ModelFile { path: path.to_owned(), reason: e.to_string() })?;
         let broken = |reason: String| InspectionError::ModelContract { path: path.to_owned(), reason };
-        let graph = onnx()
-            .model_for_read(&mut bytes.as_slice())
-            .map_err(|e| broken(format!("it is not a readable ONNX model ({e})")))?;
-        let typed = graph
-            .into_typed()
-            .map_err(|e| broken(format!("its shapes cannot be inferred ({e:#}); export it with fixed sizes")))?;
+        let graph = onnx().model_for_read(&mut bytes.as_slice()).map_err(|e| broken(format!("it is not a readable ONNX model ({e})")))?;
+        let typed = graph.into_typed().map_err(|e| broken(format!("its shapes cannot be inferred ({e:#}); export it with fixed sizes")))?;
         let contract = contract_of(&typed).map_err(broken)?;
         let plan = typed
             .into_optimized()
@@ -93,16 +88,11 @@ fn name_of(path: &Path, bytes: &[u8]) -> String {
 
 /// Reads and checks names, types and shapes.
 fn contract_of(model: &TypedModel) -> Result<Contract, String> {
-    let (inputs, outputs) = (
-        model.input_outlets().map_err(|e| e.to_string())?,
-        model.output_outlets().map_err(|e| e.to_string())?,
-    );
+    let (inputs, outputs) = (model.input_outlets().map_err(|e| e.to_string())?, model.output_outlets().map_err(|e| e.to_string())?);
     let ([input], [output]) = (inputs, outputs) else {
         return Err(format!("it has {} inputs and {} outputs, one of each is expected", inputs.len(), outputs.len()));
     };
-    let name = |outlet: OutletId| {
-        model.outlet_label(outlet).map_or_else(|| model.node(outlet.node).name.clone(), str::to_owned)
-    };
+    let name = |outlet: OutletId| model.outlet_label(outlet).map_or_else(|| model.node(outlet.node).name.clone(), str::to_owned);
     if name(*input) != "image" {
         return Err(format!("its input is called `{}`, expected `image`", name(*input)));
     }

@@ -24,7 +24,9 @@ pub enum InspectionError {
     #[error("the picture has no pixels; check the camera")]
     Empty,
     /// The model file is not there or cannot be read.
-    #[error("model `{path}` cannot be read: {reason}; give the path of an ONNX file, or leave the parameter empty for the classical scorer")]
+    #[error(
+        "model `{path}` cannot be read: {reason}; give the path of an ONNX file, or leave the parameter empty for the classical scorer"
+    )]
     ModelFile {
         /// As given.
         path: PathBuf,

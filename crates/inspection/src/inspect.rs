@@ -86,11 +86,7 @@ pub struct Inspector {
 ///
 /// # Errors
 /// When the pictures differ in size.
-pub fn inspect(
-    frame: &RgbdFrame,
-    background: Option<&RgbdFrame>,
-    params: &InspectionParams,
-) -> Result<Inspection, InspectionError> {
+pub fn inspect(frame: &RgbdFrame, background: Option<&RgbdFrame>, params: &InspectionParams) -> Result<Inspection, InspectionError> {
     Inspector { params: params.clone(), engine: None }.inspect(frame, background, &mut |_| ())
 }
 
@@ -109,8 +105,7 @@ impl Inspector {
         let found = segment::analyse(frame, background, &self.params.segmentation)?;
         on_stage("segment");
         let (width, height) = (frame.color.width(), frame.color.height());
-        let mut heatmap = HeatMap::new(width, height, vec![0.0; width as usize * height as usize])
-            .map_err(|_| InspectionError::Empty)?;
+        let mut heatmap = HeatMap::new(width, height, vec![0.0; width as usize * height as usize]).map_err(|_| InspectionError::Empty)?;
         let suspect = quality::is_depth_unit_suspect(frame);
         let mut items = Vec::with_capacity(found.segmentation.instances.len());
         for instance in &found.segmentation.instances {

@@ -23,9 +23,7 @@ pub struct PickPoint {
 /// The middle of the item's largest flat part; `None` when depth shows no place for a cup.
 pub(crate) fn pick_point(cells: &Cells, relief: &Relief, support: Option<&SupportPlane>) -> Option<PickPoint> {
     let rough = flatness_m(relief);
-    let flat: Vec<bool> = (0..relief.inside.len())
-        .map(|i| relief.inside[i] && relief.valid[i] > 0.5 && rough[i] < SEAL_M)
-        .collect();
+    let flat: Vec<bool> = (0..relief.inside.len()).map(|i| relief.inside[i] && relief.valid[i] > 0.5 && rough[i] < SEAL_M).collect();
     let distance = distance_to_edge(&flat, relief.w);
     // High parts are easier to reach: a centimetre of height outweighs a step of distance.
     let value = |i: usize| distance[i] as f32 * relief.pitch_m + 0.1 * relief.height_m[i];

@@ -58,9 +58,8 @@ fn model(graph: &[Vec<u8>]) -> Vec<u8> {
 
 /// `damage[k] = sigmoid(gain · (red − 0.5))` a pixel, the same for all seven types but half as steep for the odd ones.
 fn red_segmenter(side: u64, channels: u64, input: &str, sigmoid: bool) -> Vec<u8> {
-    let weights: Vec<f32> = (0..7)
-        .flat_map(|k| (0..channels).map(move |c| if c == 0 { if k % 2 == 0 { 20.0 } else { 10.0 } } else { 0.0 }))
-        .collect();
+    let weights: Vec<f32> =
+        (0..7).flat_map(|k| (0..channels).map(move |c| if c == 0 { if k % 2 == 0 { 20.0 } else { 10.0 } } else { 0.0 })).collect();
     let bias: Vec<f32> = (0..7).map(|k| if k % 2 == 0 { -10.0 } else { -5.0 }).collect();
     let (conv, last) = if sigmoid { ("logits", "Sigmoid") } else { ("logits", "Relu") };
     model(&[
@@ -108,7 +107,15 @@ fn frame() -> RgbdFrame {
     let (w, h) = (320u32, 240u32);
     let inside = |i: u32| (120..200).contains(&(i % w)) && (80..160).contains(&(i / w));
     let spot = |i: u32| (150..170).contains(&(i % w)) && (100..120).contains(&(i / w));
-    let color = (0..w * h).flat_map(|i| if spot(i) { [250, 20, 20] } else if inside(i) { [90, 90, 90] } else { [30, 30, 30] });
+    let color = (0..w * h).flat_map(|i| {
+        if spot(i) {
+            [250, 20, 20]
+        } else if inside(i) {
+            [90, 90, 90]
+        } else {
+            [30, 30, 30]
+        }
+    });
     let depth = (0..w * h).map(|i| if inside(i) { 0.72 } else { 0.8 });
     RgbdFrame {
         color: Arc::new(ColorImage::new(w, h, color.collect()).unwrap()),
@@ -137,20 +144,14 @@ fn a_segmenter_scores_types_and_places() {
 #[test]
 fn depth_is_the_fourth_channel() {
     let file = File::new("four.onnx", &red_segmenter(32, 4, "image", true));
-    let inspector = Inspector {
-        params: InspectionParams::default(),
-        engine: Some(Arc::new(TractModel::load(&file.0).unwrap())),
-    };
+    let inspector = Inspector { params: InspectionParams::default(), engine: Some(Arc::new(TractModel::load(&file.0).unwrap())) };
     assert!(inspector.inspect(&frame(), None, &mut |_| ()).unwrap().damage_score > 0.9);
 }
 
 #[test]
 fn a_classifier_scores_damage_of_any_type() {
     let file = File::new("classifier.onnx", &mean_classifier(32));
-    let inspector = Inspector {
-        params: InspectionParams::default(),
-        engine: Some(Arc::new(TractModel::load(&file.0).unwrap())),
-    };
+    let inspector = Inspector { params: InspectionParams::default(), engine: Some(Arc::new(TractModel::load(&file.0).unwrap())) };
     let found = inspector.inspect(&frame(), None, &mut |_| ()).unwrap();
     let scored: Vec<DefectType> = found.items[0].defects.iter().filter(|d| d.score > 0.5).map(|d| d.kind).collect();
     assert_eq!(scored, [DefectType::Superficial]);

@@ -16,9 +16,7 @@ fn bad(what: impl Into<String>) -> ImageError {
 
 /// Decodes PNG or JPEG under the limits of [`MAX_PIXELS`].
 fn decode(payload: &[u8]) -> Result<DynamicImage, ImageError> {
-    let mut reader = ImageReader::new(Cursor::new(payload))
-        .with_guessed_format()
-        .map_err(|e| bad(e.to_string()))?;
+    let mut reader = ImageReader::new(Cursor::new(payload)).with_guessed_format().map_err(|e| bad(e.to_string()))?;
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_PIXELS * 8);
     reader.limits(limits);
@@ -100,11 +98,7 @@ pub fn decode_compressed_depth(source: &CompressedImage) -> Result<Image, ImageE
             let data = samples.iter().flat_map(|q| metres(*q).to_le_bytes()).collect();
             Ok(message(source, width, height, "32FC1", data))
         }
-        other => Err(ImageError::Encoding {
-            encoding: other.to_owned(),
-            wanted: "compressedDepth",
-            supported: "16UC1, mono16, 32FC1",
-        }),
+        other => Err(ImageError::Encoding { encoding: other.to_owned(), wanted: "compressedDepth", supported: "16UC1, mono16, 32FC1" }),
     }
 }
 
@@ -300,10 +294,7 @@ mod tests {
         }
         assert!(decode_compressed_depth(&compressed("8UC1; compressedDepth png", good)).is_err());
         let huge = depth_payload(0.0, 0.0, &[0xFF; 64]);
-        assert!(matches!(
-            decode_compressed_depth(&compressed("16UC1; compressedDepth rvl", huge)),
-            Err(ImageError::Size { .. })
-        ));
+        assert!(matches!(decode_compressed_depth(&compressed("16UC1; compressedDepth rvl", huge)), Err(ImageError::Size { .. })));
         assert!(decode_compressed(&compressed("jpeg", b"not a picture".to_vec())).is_err());
         assert!(decode_compressed(&compressed("png", Vec::new())).is_err());
     }

@@ -144,15 +144,7 @@ fn samples_f32(image: &Image) -> Result<Vec<f32>, ImageError> {
 
 /// A message whose rows are not padded.
 fn message(header: Header, width: u32, height: u32, encoding: &str, bytes_per_pixel: u32, data: Vec<u8>) -> Image {
-    Image {
-        header,
-        height,
-        width,
-        encoding: encoding.to_owned(),
-        is_bigendian: 0,
-        step: width.saturating_mul(bytes_per_pixel),
-        data,
-    }
+    Image { header, height, width, encoding: encoding.to_owned(), is_bigendian: 0, step: width.saturating_mul(bytes_per_pixel), data }
 }
 
 /// Writes a colour picture as `rgb8`.
@@ -185,11 +177,8 @@ pub fn heatmap_to_ros(heat: &HeatMap, header: Header) -> Image {
 /// [`ImageError::Intrinsics`] when neither holds a usable focal length, or the size is zero.
 pub fn intrinsics_from_ros(info: &CameraInfo) -> Result<Intrinsics, ImageError> {
     let rectified = info.p[0] > 0.0;
-    let [fx, fy, cx, cy] = if rectified {
-        [info.p[0], info.p[5], info.p[2], info.p[6]]
-    } else {
-        [info.k[0], info.k[4], info.k[2], info.k[5]]
-    };
+    let [fx, fy, cx, cy] =
+        if rectified { [info.p[0], info.p[5], info.p[2], info.p[6]] } else { [info.k[0], info.k[4], info.k[2], info.k[5]] };
     let intrinsics = Intrinsics { fx, fy, cx, cy, width: info.width, height: info.height };
     if !intrinsics.is_valid() {
         return Err(ImageError::Intrinsics { fx, fy, width: info.width, height: info.height });

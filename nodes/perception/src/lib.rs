@@ -13,7 +13,7 @@ mod waiting;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use inspection::{Engine, InspectionParams, Inspector, TractModel};
+use inspection::{Engine, InspectionParams, Inspector, SegmentationParams, TractModel};
 use intact_msgs::msg::{CellEvent, Inspection, ItemArrival};
 use intact_msgs::srv::{Reinspect, ReinspectResponse};
 use node_kit::{Component, Inbox, Mode, NodeError, Ports, Shared, Worker};
@@ -208,7 +208,7 @@ impl Judge {
                     .zip(&job.backgrounds)
                     .map(|((camera, view), background)| Look { camera, view, background })
                     .collect();
-                judge(id, &looks, &self.inspector())
+                judge(id, &looks, &self.inspector(!job.arrival.clutter))
             }
             Found::Nothing(sentence) => {
                 self.event(job, CellEvent::FRAME_DROPPED, stamp, NO_FRAME);
@@ -219,9 +219,11 @@ impl Judge {
         self.publish(job, inspection);
     }
 
-    fn inspector(&self) -> Inspector {
+    /// Where one item is expected, small pieces at its side are parts of it.
+    fn inspector(&self, one_item: bool) -> Inspector {
         let damage_threshold = self.params.get().damage_threshold as f32;
-        Inspector { params: InspectionParams { damage_threshold, ..InspectionParams::default() }, engine: self.engine.clone() }
+        let segmentation = SegmentationParams { one_item, ..SegmentationParams::default() };
+        Inspector { params: InspectionParams { segmentation, damage_threshold }, engine: self.engine.clone() }
     }
 
     /// An item that had to make room for newer ones still gets its inspection: a failed one.

@@ -67,7 +67,7 @@ impl Cell {
     }
 
     fn publish<M: Message>(&self, topic: &str, qos: Qos, message: M) -> Publisher<M> {
-        let publisher = self.node.publisher(topic, qos).unwrap();
+        let publisher = self.node.publisher::<M>(topic, qos).unwrap();
         publisher.publish(message).unwrap();
         publisher
     }
@@ -182,8 +182,8 @@ fn a_slow_viewer_does_not_slow_the_line() {
     let overrides = NodeOverrides::default().set("rrd_path", folder.path().join("run.rrd").display().to_string()).set("max_image_hz", 60.0);
     let viewer = start(&context, overrides, Mode::Live);
     let node = context.node(NodeOptions::new("camera")).unwrap();
-    let publisher = node.publisher("camera/color/image_raw", Qos::sensor()).unwrap();
-    let inspections = node.publisher("inspection", Qos::event()).unwrap();
+    let publisher = node.publisher::<Image>("camera/color/image_raw", Qos::sensor()).unwrap();
+    let inspections = node.publisher::<Inspection>("inspection", Qos::event()).unwrap();
     let big = |stamp_ns| {
         let (width, height) = (1280, 720);
         let data = vec![90; width as usize * height as usize * 3];

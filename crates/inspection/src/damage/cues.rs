@@ -5,17 +5,45 @@ use super::shape::{asymmetry, behind_hull_m, bumps_m, hollows_m, roughness_m};
 
 /// Names of the cues, in the order of [`Cues::values`].
 pub const CUE_NAMES: [&str; 39] = [
-    "hull_mean_mm", "hull_p95_mm", "hull_area_3mm", "hull_area_8mm", "hull_share_4mm",
-    "hollow_p99_mm", "hollow_area_4mm", "hollow_area_8mm", "hollow_share_3mm",
-    "small_hollow_p99_mm", "small_hollow_area_3mm",
-    "bump_p99_mm", "bump_area_5mm", "bump_share_4mm",
-    "asym_mean_mm", "asym_p95_mm", "asym_outline",
-    "solidity", "boxness",
-    "rough_p50_mm", "rough_p95_mm", "rough_p99_mm", "rough_area_2mm",
-    "gap_share", "gap_largest_mm2",
-    "dark_deep_mm2", "dark_mm2", "stain_mm2", "stain_share", "stain_radius_mm", "stain_beyond_mm2",
-    "height_p90_mm", "area_cm2", "height_p50_mm", "foreign_share", "odd_color_mm2",
-    "low_mm2", "low_radius_mm", "low_odd_mm2",
+    "hull_mean_mm",
+    "hull_p95_mm",
+    "hull_area_3mm",
+    "hull_area_8mm",
+    "hull_share_4mm",
+    "hollow_p99_mm",
+    "hollow_area_4mm",
+    "hollow_area_8mm",
+    "hollow_share_3mm",
+    "small_hollow_p99_mm",
+    "small_hollow_area_3mm",
+    "bump_p99_mm",
+    "bump_area_5mm",
+    "bump_share_4mm",
+    "asym_mean_mm",
+    "asym_p95_mm",
+    "asym_outline",
+    "solidity",
+    "boxness",
+    "rough_p50_mm",
+    "rough_p95_mm",
+    "rough_p99_mm",
+    "rough_area_2mm",
+    "gap_share",
+    "gap_largest_mm2",
+    "dark_deep_mm2",
+    "dark_mm2",
+    "stain_mm2",
+    "stain_share",
+    "stain_radius_mm",
+    "stain_beyond_mm2",
+    "height_p90_mm",
+    "area_cm2",
+    "height_p50_mm",
+    "foreign_share",
+    "odd_color_mm2",
+    "low_mm2",
+    "low_radius_mm",
+    "low_odd_mm2",
 ];
 
 /// Matter lower than this over the tray is flat, metres.
@@ -156,10 +184,8 @@ fn dark_deep(relief: &Relief, small_hollow: &[f32], hollow: &[f32]) -> Vec<bool>
 
 /// Share of the outline's convex hull, and of its smallest upright or diagonal box, that the item fills.
 fn outline(relief: &Relief) -> (f32, f32) {
-    let cells: Vec<(f32, f32)> = (0..relief.inside.len())
-        .filter(|i| relief.inside[*i])
-        .map(|i| ((i % relief.w) as f32, (i / relief.w) as f32))
-        .collect();
+    let cells: Vec<(f32, f32)> =
+        (0..relief.inside.len()).filter(|i| relief.inside[*i]).map(|i| ((i % relief.w) as f32, (i / relief.w) as f32)).collect();
     let n = cells.len() as f32;
     // Support widths over half a turn give the smallest box, and the hull's area by integration.
     const TURNS: usize = 36;
@@ -197,13 +223,11 @@ struct Stain {
 fn stain(relief: &Relief) -> Stain {
     let (w, n) = (relief.w, relief.inside.len());
     let wide = crate::segment::dilate(&relief.inside, w, 1);
-    let left: Vec<bool> =
-        (0..n).map(|i| !wide[i] && !relief.foreign[i] && relief.stained[i] >= 0.5).collect();
+    let left: Vec<bool> = (0..n).map(|i| !wide[i] && !relief.foreign[i] && relief.stained[i] >= 0.5).collect();
     let lines = convex_outline(relief);
     let cells = count(&left);
-    let beyond = (0..n)
-        .filter(|i| left[*i] && lines.iter().any(|(c, s, d)| (i % w) as f32 * c + (i / w) as f32 * s > d + 2.0))
-        .count() as f32;
+    let beyond =
+        (0..n).filter(|i| left[*i] && lines.iter().any(|(c, s, d)| (i % w) as f32 * c + (i / w) as f32 * s > d + 2.0)).count() as f32;
     Stain { cells, radius_m: largest_radius_m(relief, &left), beyond }
 }
 
@@ -231,10 +255,8 @@ fn low_matter(relief: &Relief) -> Vec<bool> {
 
 /// Support lines of the item's outline, `(cos, sin, distance)` every ten degrees.
 fn convex_outline(relief: &Relief) -> Vec<(f32, f32, f32)> {
-    let cells: Vec<(f32, f32)> = (0..relief.inside.len())
-        .filter(|i| relief.inside[*i])
-        .map(|i| ((i % relief.w) as f32, (i / relief.w) as f32))
-        .collect();
+    let cells: Vec<(f32, f32)> =
+        (0..relief.inside.len()).filter(|i| relief.inside[*i]).map(|i| ((i % relief.w) as f32, (i / relief.w) as f32)).collect();
     (0..36)
         .map(|k| {
             let (s, c) = (k as f32 * std::f32::consts::PI / 18.0).sin_cos();

@@ -11,7 +11,12 @@ const TREES: &str = include_str!("trees.txt");
 #[derive(Clone, Debug, PartialEq)]
 enum Node {
     /// Go left where the cue is at most the threshold.
-    Split { cue: usize, threshold: f32, left: usize, right: usize },
+    Split {
+        cue: usize,
+        threshold: f32,
+        left: usize,
+        right: usize,
+    },
     Leaf(f32),
 }
 

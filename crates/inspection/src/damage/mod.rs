@@ -44,7 +44,7 @@ pub(crate) struct Assessment {
 }
 
 impl Assessment {
-    /// An item that cannot be measured. Half way: neither whole nor damaged, so that quality flags decide.
+    /// An item that cannot be measured. No score: its quality flags say that it is in doubt.
     pub fn unknown() -> Self {
         Self { scores: [0.0; TYPES], places: vec![None; TYPES] }
     }
@@ -155,16 +155,12 @@ fn evidence(kind: DefectType, relief: &Relief, cues: &Cues) -> Vec<f32> {
     let n = relief.inside.len();
     let ramp = |v: f32, from: f32, to: f32| ((v - from) / (to - from)).clamp(0.0, 1.0);
     match kind {
-        DefectType::Penetration => {
-            (0..n).map(|i| f32::from(cues.dark_deep[i]).max(ramp(cues.rough_m[i], 0.002, 0.006))).collect()
+        DefectType::Penetration => (0..n).map(|i| f32::from(cues.dark_deep[i]).max(ramp(cues.rough_m[i], 0.002, 0.006))).collect(),
+        DefectType::Deformation | DefectType::MissingUnit => {
+            (0..n).map(|i| ramp(cues.behind_hull_m[i], 0.003, 0.015).max(ramp(cues.hollow_m[i], 0.002, 0.012))).collect()
         }
-        DefectType::Deformation | DefectType::MissingUnit => (0..n)
-            .map(|i| ramp(cues.behind_hull_m[i], 0.003, 0.015).max(ramp(cues.hollow_m[i], 0.002, 0.012)))
-            .collect(),
         DefectType::Actuation => (0..n).map(|i| ramp(cues.bump_m[i], 0.004, 0.02)).collect(),
-        DefectType::Deconstruction => {
-            (0..n).map(|i| ramp(cues.bump_m[i], 0.004, 0.02).max(ramp(cues.rough_m[i], 0.002, 0.008))).collect()
-        }
+        DefectType::Deconstruction => (0..n).map(|i| ramp(cues.bump_m[i], 0.004, 0.02).max(ramp(cues.rough_m[i], 0.002, 0.008))).collect(),
         DefectType::Spillage => {
             let border = dilate(&relief.inside, relief.w, 2);
             (0..n).map(|i| if border[i] || relief.foreign[i] { 0.0 } else { relief.stained[i] }).collect()

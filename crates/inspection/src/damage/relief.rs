@@ -65,8 +65,7 @@ impl Relief {
                 relief.gather(cells, id, x, y);
             }
         }
-        let mut depths: Vec<f32> =
-            (0..w * h).filter(|i| relief.inside[*i] && relief.z_m[*i] > 0.0).map(|i| relief.z_m[i]).collect();
+        let mut depths: Vec<f32> = (0..w * h).filter(|i| relief.inside[*i] && relief.z_m[*i] > 0.0).map(|i| relief.z_m[i]).collect();
         depths.sort_unstable_by(f32::total_cmp);
         let z = depths.get(depths.len() / 2).copied()?;
         relief.pitch_m = stride as f32 * z / cells.grid.camera.fx as f32;

@@ -112,15 +112,11 @@ pub(crate) fn bumps_m(relief: &Relief, radius_m: f32) -> Vec<f32> {
 }
 
 fn masked(relief: &Relief, outside: f32) -> Vec<f32> {
-    (0..relief.inside.len())
-        .map(|i| if relief.inside[i] && relief.z_m[i] > 0.0 { relief.height_m[i] } else { outside })
-        .collect()
+    (0..relief.inside.len()).map(|i| if relief.inside[i] && relief.z_m[i] > 0.0 { relief.height_m[i] } else { outside }).collect()
 }
 
 fn residual(relief: &Relief, f: impl Fn(usize) -> f32) -> Vec<f32> {
-    (0..relief.inside.len())
-        .map(|i| if relief.inside[i] && relief.z_m[i] > 0.0 { f(i).clamp(0.0, 0.5) } else { 0.0 })
-        .collect()
+    (0..relief.inside.len()).map(|i| if relief.inside[i] && relief.z_m[i] > 0.0 { f(i).clamp(0.0, 0.5) } else { 0.0 }).collect()
 }
 
 /// Maximum or minimum over a square of half width `r`; values outside the raster or unset do not count.

@@ -28,10 +28,8 @@ pub(crate) fn cell_colors(color: &ColorImage, step: usize) -> (usize, usize, Vec
 
 fn blur3(cells: &[[f32; 3]], w: usize) -> Vec<[f32; 3]> {
     let mean3 = |a: [f32; 3], b: [f32; 3], c: [f32; 3]| [0, 1, 2].map(|k| (a[k] + b[k] + c[k]) / 3.0);
-    let rows: Vec<[f32; 3]> = cells
-        .chunks_exact(w)
-        .flat_map(|row| (0..w).map(|x| mean3(row[x.saturating_sub(1)], row[x], row[(x + 1).min(w - 1)])))
-        .collect();
+    let rows: Vec<[f32; 3]> =
+        cells.chunks_exact(w).flat_map(|row| (0..w).map(|x| mean3(row[x.saturating_sub(1)], row[x], row[(x + 1).min(w - 1)]))).collect();
     let h = cells.len() / w;
     (0..cells.len())
         .map(|i| {
@@ -81,8 +79,7 @@ fn shift(a: &[f32; 3], b: &[f32; 3], gain: &[f32; 3]) -> (f32, f32) {
 /// Exposure and white balance between two pictures: the median ratio of each channel.
 fn median_gains(now: &[[f32; 3]], empty: &[[f32; 3]]) -> [f32; 3] {
     [0, 1, 2].map(|k| {
-        let mut ratios: Vec<f32> =
-            now.iter().zip(empty).step_by(17).map(|(a, b)| (a[k] + 1.0) / (b[k] + 1.0)).collect();
+        let mut ratios: Vec<f32> = now.iter().zip(empty).step_by(17).map(|(a, b)| (a[k] + 1.0) / (b[k] + 1.0)).collect();
         ratios.sort_unstable_by(f32::total_cmp);
         ratios.get(ratios.len() / 2).copied().unwrap_or(1.0).clamp(0.5, 2.0)
     })
@@ -101,10 +98,8 @@ pub(crate) fn unlike_border(cells: &[[f32; 3]], w: usize) -> Vec<bool> {
         .map(|i| cells[i])
         .collect();
     let models = clusters(&border);
-    let mut mask: Vec<bool> = cells
-        .iter()
-        .map(|c| models.iter().all(|(mean, spread)| distance(c, mean) > (3.0 * spread).max(22.0)))
-        .collect();
+    let mut mask: Vec<bool> =
+        cells.iter().map(|c| models.iter().all(|(mean, spread)| distance(c, mean) > (3.0 * spread).max(22.0))).collect();
     smooth(&mut mask, w);
     mask
 }
@@ -141,12 +136,7 @@ fn clusters(border: &[[f32; 3]]) -> Vec<([f32; 3], f32)> {
         for (mean, s) in means.iter_mut().zip(&sums).filter(|(_, s)| s.1 > 0.0) {
             *mean = s.0.map(|t| t / s.1);
         }
-        out = means
-            .iter()
-            .zip(&sums)
-            .filter(|(_, s)| s.1 > 0.06 * border.len() as f32)
-            .map(|(m, s)| (*m, s.2 / s.1))
-            .collect();
+        out = means.iter().zip(&sums).filter(|(_, s)| s.1 > 0.06 * border.len() as f32).map(|(m, s)| (*m, s.2 / s.1)).collect();
     }
     out
 }

@@ -47,10 +47,7 @@ pub(crate) fn above_plane(grid: &Grid, plane: &SupportPlane) -> Foreground {
     let mut mask: Vec<bool> = (0..grid.len())
         .map(|i| {
             let h = height_m[i];
-            grid.z[i] > 0.0
-                && h > threshold_m(plane, grid.z[i])
-                && h < MAX_HEIGHT_M
-                && outline.contains(&grid.point(i))
+            grid.z[i] > 0.0 && h > threshold_m(plane, grid.z[i]) && h < MAX_HEIGHT_M && outline.contains(&grid.point(i))
         })
         .collect();
     smooth(&mut mask, grid.w);
@@ -157,9 +154,7 @@ impl Outline {
         let up = plane.up();
         let along = up.cross(&V3::new(0.0, 0.0, 1.0)).try_normalize(1e-3).unwrap_or_else(|| V3::new(1.0, 0.0, 0.0));
         let across = up.cross(&along);
-        let on: Vec<bool> = (0..grid.len())
-            .map(|i| grid.z[i] > 0.0 && height_m[i].abs() < threshold_m(plane, grid.z[i]))
-            .collect();
+        let on: Vec<bool> = (0..grid.len()).map(|i| grid.z[i] > 0.0 && height_m[i].abs() < threshold_m(plane, grid.z[i])).collect();
         // Only the large connected parts: single far points on the same plane must not widen the outline.
         let connected = parts(&on, grid.w, |i, j| (grid.z[i] - grid.z[j]).abs() < 0.02 + 0.02 * grid.z[i]);
         let largest = connected.sizes.iter().copied().max().unwrap_or(0);

@@ -110,10 +110,9 @@ impl SignedGraph {
         let mut parent: Vec<u32> = (0..n as u32).collect();
         let mut heap: BinaryHeap<Candidate> = BinaryHeap::new();
         for (a, row) in self.edges.iter().enumerate() {
-            heap.extend(row.iter().filter(|(b, w)| **b > a as u32 && **w > 0.0).map(|(b, w)| Candidate {
-                weight: *w,
-                pair: (a as u32, *b),
-            }));
+            heap.extend(
+                row.iter().filter(|(b, w)| **b > a as u32 && **w > 0.0).map(|(b, w)| Candidate { weight: *w, pair: (a as u32, *b) }),
+            );
         }
         while let Some(Candidate { weight, pair: (a, b) }) = heap.pop() {
             // Stale entries are those whose edge has changed or gone.

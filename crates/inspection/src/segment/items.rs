@@ -141,13 +141,7 @@ impl Scene {
     }
 }
 
-fn scene(
-    grid: &Grid,
-    normals: &[Option<V3>],
-    patches: &Patches,
-    clusters: &[usize],
-    count: usize,
-) -> Scene {
+fn scene(grid: &Grid, normals: &[Option<V3>], patches: &Patches, clusters: &[usize], count: usize) -> Scene {
     let mut scene = Scene {
         parts: vec![Part::EMPTY; count],
         alive: vec![true; count],
@@ -187,11 +181,7 @@ fn scene(
                 continue;
             }
             let nearer = grid.z[i] < grid.z[j];
-            let border = Border {
-                touching: u32::from(!step),
-                over: u32::from(step && nearer),
-                under: u32::from(step && !nearer),
-            };
+            let border = Border { touching: u32::from(!step), over: u32::from(step && nearer), under: u32::from(step && !nearer) };
             scene.borders[ca].entry(cb).or_default().add(border);
             scene.borders[cb].entry(ca).or_default().add(border.swapped());
         }

@@ -21,9 +21,9 @@ pub use plane::SupportPlane;
 use vision::{ColorImage, DepthImage, LabelMask, Rect, RgbdFrame};
 
 pub(crate) use components::{dilate, erode, parts};
-pub(crate) use pieces::convex_area;
 use foreground::Foreground;
 use graph::Votes;
+pub(crate) use pieces::convex_area;
 
 use crate::InspectionError;
 use crate::grid::{Grid, assumed_camera, step_for};
@@ -102,20 +102,12 @@ pub(crate) struct Analysis {
 ///
 /// # Errors
 /// When depth or background differ in size from the colour image.
-pub fn segment(
-    frame: &RgbdFrame,
-    background: Option<&RgbdFrame>,
-    params: &SegmentationParams,
-) -> Result<Segmentation, InspectionError> {
+pub fn segment(frame: &RgbdFrame, background: Option<&RgbdFrame>, params: &SegmentationParams) -> Result<Segmentation, InspectionError> {
     analyse(frame, background, params).map(|a| a.segmentation)
 }
 
 /// As [`segment`], with the cells.
-pub(crate) fn analyse(
-    frame: &RgbdFrame,
-    background: Option<&RgbdFrame>,
-    params: &SegmentationParams,
-) -> Result<Analysis, InspectionError> {
+pub(crate) fn analyse(frame: &RgbdFrame, background: Option<&RgbdFrame>, params: &SegmentationParams) -> Result<Analysis, InspectionError> {
     check_sizes(frame, background)?;
     match frame.depth.as_ref().filter(|d| d.valid_fraction() > 0.02) {
         Some(depth) => from_depth(frame, depth, background, params),
@@ -163,9 +155,7 @@ fn from_depth(
         color::changed_colors(&colors, &empty, w)
     });
     let mut found = match (&support, background) {
-        (_, Some(_)) => {
-            foreground::against_background(&grid, support.as_ref(), empty_depth, &camera, changed.as_deref())
-        }
+        (_, Some(_)) => foreground::against_background(&grid, support.as_ref(), empty_depth, &camera, changed.as_deref()),
         (Some(plane), None) => foreground::above_plane(&grid, plane),
         (None, None) => return from_color(frame, background),
     };
@@ -208,13 +198,7 @@ fn drop_small(labels: &mut [u16], grid: &Grid, min_area_m2: f32) {
 }
 
 /// Numbers the items by area and measures them.
-fn finish(
-    mut mask: LabelMask,
-    support: Option<SupportPlane>,
-    mut cells: Cells,
-    used_background: bool,
-    used_depth: bool,
-) -> Analysis {
+fn finish(mut mask: LabelMask, support: Option<SupportPlane>, mut cells: Cells, used_background: bool, used_depth: bool) -> Analysis {
     let (instances, renamed) = number_by_area(&mut mask);
     for l in &mut cells.labels {
         *l = renamed[usize::from(*l)];
@@ -265,9 +249,7 @@ fn extents(mask: &LabelMask) -> Vec<(u16, Rect, u32)> {
             *e = (e.0.min(x), e.1.min(y), e.2.max(x), e.3.max(y), e.4 + 1);
         }
     }
-    all.into_iter()
-        .map(|(l, (x0, y0, x1, y1, n))| (l, Rect { x: x0, y: y0, w: x1 - x0 + 1, h: y1 - y0 + 1 }, n))
-        .collect()
+    all.into_iter().map(|(l, (x0, y0, x1, y1, n))| (l, Rect { x: x0, y: y0, w: x1 - x0 + 1, h: y1 - y0 + 1 }, n)).collect()
 }
 
 /// Items by colour: against the empty tray when there is one, else against the picture's border.
@@ -292,9 +274,8 @@ fn from_color(frame: &RgbdFrame, background: Option<&RgbdFrame>) -> Result<Analy
     let camera = frame.intrinsics.unwrap_or_else(|| assumed_camera(picture.width(), picture.height()));
     let grid = Grid::new_flat(picture.width(), picture.height(), &camera);
     let width = picture.width() as usize;
-    let data = (0..width * picture.height() as usize)
-        .map(|i| labels[(i / width / step).min(h - 1) * w + (i % width / step).min(w - 1)])
-        .collect();
+    let data =
+        (0..width * picture.height() as usize).map(|i| labels[(i / width / step).min(h - 1) * w + (i % width / step).min(w - 1)]).collect();
     let mask = LabelMask::new(picture.width(), picture.height(), data).map_err(|_| InspectionError::Empty)?;
     let cells = Cells { grid, labels, height_m: vec![0.0; w * h], stained: vec![false; w * h], colors };
     Ok(finish(mask, None, cells, background.is_some(), false))

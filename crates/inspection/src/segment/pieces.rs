@@ -55,9 +55,7 @@ pub(crate) fn gather_pieces(labels: &mut [u16], grid: &Grid) {
         let small = |l: usize| (sizes[l] as f32) < PIECE_SHARE * sizes[main] as f32;
         let mut joins: Vec<bool> = (0..=most).map(|l| candidate[l] && small(l)).collect();
         if !joins.contains(&true) {
-            let together = |chosen: &[bool]| {
-                solidity(labels, grid.w, |l| usize::from(l) == main || chosen[usize::from(l)]) > COMPACT
-            };
+            let together = |chosen: &[bool]| solidity(labels, grid.w, |l| usize::from(l) == main || chosen[usize::from(l)]) > COMPACT;
             if together(&candidate) {
                 joins = candidate;
             } else {
@@ -83,10 +81,8 @@ fn solidity(labels: &[u16], w: usize, chosen: impl Fn(u16) -> bool) -> f32 {
     let at = |i: usize| ((i % w) as f32, (i / w) as f32);
     // Only the ends of rows can lie on the outline.
     let is_set = |i: usize| labels[i] != 0 && chosen(labels[i]);
-    let ends: Vec<(f32, f32)> = (0..labels.len())
-        .filter(|i| is_set(*i) && (i % w == 0 || i % w + 1 == w || !is_set(i - 1) || !is_set(i + 1)))
-        .map(at)
-        .collect();
+    let ends: Vec<(f32, f32)> =
+        (0..labels.len()).filter(|i| is_set(*i) && (i % w == 0 || i % w + 1 == w || !is_set(i - 1) || !is_set(i + 1))).map(at).collect();
     let count = (0..labels.len()).filter(|i| is_set(*i)).count() as f32;
     count / convex_area(&ends).max(1.0)
 }

@@ -15,8 +15,7 @@ pub(crate) fn spread(labels: &mut [u16], mask: &[bool], w: usize) {
     let mut queue: VecDeque<usize> = (0..labels.len()).filter(|i| labels[*i] != 0).collect();
     while let Some(i) = queue.pop_front() {
         let x = i % w;
-        let around =
-            [(x > 0).then(|| i - 1), (x + 1 < w).then(|| i + 1), i.checked_sub(w), (i + w < labels.len()).then(|| i + w)];
+        let around = [(x > 0).then(|| i - 1), (x + 1 < w).then(|| i + 1), i.checked_sub(w), (i + w < labels.len()).then(|| i + w)];
         for j in around.into_iter().flatten() {
             if mask[j] && labels[j] == 0 {
                 labels[j] = labels[i];
@@ -81,8 +80,7 @@ pub(crate) fn smooth(labels: &mut [u16], w: usize) {
     for y in 1..h.saturating_sub(1) {
         for x in 1..w.saturating_sub(1) {
             let i = y * w + x;
-            if before[i] == before[i - 1] && before[i] == before[i + 1] && before[i] == before[i - w] && before[i] == before[i + w]
-            {
+            if before[i] == before[i - 1] && before[i] == before[i + 1] && before[i] == before[i - w] && before[i] == before[i + w] {
                 continue;
             }
             let mut around = [0u16; 9];
@@ -124,12 +122,8 @@ pub(crate) fn to_picture(labels: &[u16], grid: &Grid, depth: &DepthImage) -> Opt
 fn border_label(labels: &[u16], grid: &Grid, i: usize, z: f32) -> u16 {
     let own = labels[i];
     let (x, y) = (i % grid.w, i / grid.w);
-    let around = [
-        (x > 0).then(|| i - 1),
-        (x + 1 < grid.w).then(|| i + 1),
-        (y > 0).then(|| i - grid.w),
-        (y + 1 < grid.h).then(|| i + grid.w),
-    ];
+    let around =
+        [(x > 0).then(|| i - 1), (x + 1 < grid.w).then(|| i + 1), (y > 0).then(|| i - grid.w), (y + 1 < grid.h).then(|| i + grid.w)];
     if z <= 0.0 || around.iter().flatten().all(|j| labels[*j] == own) || (grid.z[i] - z).abs() < 0.004 {
         return own;
     }

@@ -92,15 +92,7 @@ fn seeds(grid: &Grid, mask: &[bool], normals: &[Option<V3>], pitch: usize) -> Ve
     out
 }
 
-fn assign(
-    grid: &Grid,
-    mask: &[bool],
-    normals: &[Option<V3>],
-    centres: &[Centre],
-    pitch: usize,
-    size_m: f32,
-    of: &mut [u32],
-) {
+fn assign(grid: &Grid, mask: &[bool], normals: &[Option<V3>], centres: &[Centre], pitch: usize, size_m: f32, of: &mut [u32]) {
     let mut best = vec![f32::MAX; grid.len()];
     of.fill(NONE);
     let (inv_size, inv_bend) = (1.0 / (size_m * size_m), 1.0 / (BEND_RAD * BEND_RAD));
@@ -135,12 +127,7 @@ fn recentre(grid: &Grid, normals: &[Option<V3>], of: &[u32], centres: &mut [Cent
         s.4 += 1.0;
     }
     for (c, s) in centres.iter_mut().zip(&sums).filter(|(_, s)| s.4 > 0.0) {
-        *c = Centre {
-            point: s.0 / s.4,
-            normal: s.1.try_normalize(1e-6).unwrap_or(c.normal),
-            x: s.2 / s.4,
-            y: s.3 / s.4,
-        };
+        *c = Centre { point: s.0 / s.4, normal: s.1.try_normalize(1e-6).unwrap_or(c.normal), x: s.2 / s.4, y: s.3 / s.4 };
     }
 }
 
@@ -182,7 +169,5 @@ fn connect(grid: &Grid, normals: &[Option<V3>], of: &[u32], height_m: &[f32]) ->
 pub(crate) fn neighbours(grid: &Grid, i: usize) -> impl Iterator<Item = usize> + use<> {
     let (w, h) = (grid.w, grid.h);
     let (x, y) = (i % w, i / w);
-    [(x > 0).then(|| i - 1), (x + 1 < w).then(|| i + 1), (y > 0).then(|| i - w), (y + 1 < h).then(|| i + w)]
-        .into_iter()
-        .flatten()
+    [(x > 0).then(|| i - 1), (x + 1 < w).then(|| i + 1), (y > 0).then(|| i - w), (y + 1 < h).then(|| i + w)].into_iter().flatten()
 }
