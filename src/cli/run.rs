@@ -191,7 +191,8 @@ fn plan(args: &RunArgs) -> Result<Plan> {
         Some(SourceName::Topics) => drop(plan.set::<Camera>("source", "topics".to_owned())),
         None => {}
     }
-    if let Some(rate) = args.rate {
+    // In lockstep time waits for the work, and for nothing else.
+    if let Some(rate) = args.rate.or(args.lockstep.then_some(0.0)) {
         plan.set::<Camera>("rate", rate);
     }
     if args.clutter {

@@ -137,13 +137,17 @@ fn clocks_that_jump_back_and_ids_seen_twice_are_survived() {
     assert!(sorted <= 1, "an id seen twice is never sorted twice: {lines:#?}");
 
     let mut items = good_items(3);
-    for image in [items[1].color.as_mut(), items[1].depth.as_mut()].into_iter().flatten() {
-        image.header.stamp = Time::from_nanos(START_NS - 5_000_000_000);
+    let early = START_NS - 5_000_000_000;
+    if let Some(color) = items[1].color.as_mut() {
+        color.header = header(early);
+    }
+    if let Some(depth) = items[1].depth.as_mut() {
+        depth.header = header(early);
     }
     if let Some(info) = items[1].info.as_mut() {
-        info.header.stamp = Time::from_nanos(START_NS - 5_000_000_000);
+        info.header = header(early);
     }
-    items[1].stamp_ns = START_NS - 5_000_000_000;
+    items[1].stamp_ns = early;
     let bag = write_bag(dir.path(), "back", &items);
     let lines = decisions(dir.path(), &["--bag", &bag, "--lockstep"]);
     assert_eq!(lines.len(), 3, "a clock that jumps back loses no item: {lines:#?}");

@@ -17,10 +17,6 @@ fn metadata() -> Value {
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
-fn names<'a>(list: &'a Value, key: &str) -> BTreeSet<&'a str> {
-    list.as_array().unwrap().iter().map(|d| d[key].as_str().unwrap()).collect()
-}
-
 /// Direct dependencies (without those of tests and builds) of each workspace member.
 fn direct_dependencies(metadata: &Value) -> BTreeMap<&str, BTreeSet<&str>> {
     let members: BTreeSet<&str> = metadata["workspace_members"].as_array().unwrap().iter().map(|m| m.as_str().unwrap()).collect();

@@ -10,7 +10,7 @@ use crate::consensus::{Consensus, consensus};
 use crate::features::{FeatureOptions, Features, pairs};
 use crate::{Cutout, MatchError};
 
-/// Identity scores at or above it are a match; calibrated with `examples/evaluate.rs` (see the README).
+/// Identity scores at or above it are a match; calibrated with `examples/real_exam.rs` (see the README).
 pub const IDENTITY_THRESHOLD: f32 = 0.5;
 /// Lowe's ratio test.
 const MAX_RATIO: f32 = 0.85;

@@ -1,5 +1,5 @@
 //! Measures identification on the real captures in `../shared/data` (or `$INTACT_DATA`):
-//! `cargo run -p matching --example evaluate`. What it last printed is in the crate's README.
+//! `cargo run -p matching --example real_exam`. What it last printed is in the crate's README.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
