@@ -1,7 +1,8 @@
 //! `intact run`: the cell in one process, until its source ends.
 
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +15,7 @@ use decision::Decision as DecisionNode;
 use gallery::Gallery;
 use indicatif::{ProgressBar, ProgressStyle};
 use intact_msgs::msg::Decision;
-use node_kit::{Mode, ParameterValue};
+use node_kit::{Component, Mode, ParameterValue};
 use perception::Perception;
 use recorder::Recorder;
 use robot::Robot;
@@ -185,6 +186,7 @@ fn plan(args: &RunArgs) -> Result<Plan> {
     let replay = args.bag.is_some();
     if let Some(bag) = &args.bag {
         plan.set::<Camera>("source", "bag".to_owned()).set::<Camera>("bag", text(bag));
+        look_through_cameras_of(bag, &mut plan)?;
     }
     match args.source {
         Some(SourceName::Booth) => drop(plan.set::<Camera>("source", "booth".to_owned())),
@@ -235,6 +237,30 @@ fn plan(args: &RunArgs) -> Result<Plan> {
     Ok(plan)
 }
 
+/// The cameras that a bag was recorded with, unless the parameters say which.
+fn look_through_cameras_of(bag: &Path, plan: &mut Plan) -> Result<()> {
+    let color = |name: &str| {
+        let raw = name.strip_suffix("/compressed").unwrap_or(name);
+        let namespace = raw.strip_suffix("/color/image_raw")?.trim_start_matches('/');
+        (!namespace.is_empty() && !namespace.ends_with("background")).then(|| namespace.to_owned())
+    };
+    let cameras: BTreeSet<String> = bag::info(bag)?.topics.iter().filter_map(|t| color(&t.name)).collect();
+    if cameras.is_empty() {
+        return Ok(());
+    }
+    let cameras = ParameterValue::StringArray(cameras.into_iter().collect());
+    fn fill<C: Component>(plan: &mut Plan, cameras: &ParameterValue) {
+        if !plan.parameters.for_node(&plan.namespace, C::NAME).contains_key("cameras") {
+            plan.set::<C>("cameras", cameras.clone());
+        }
+    }
+    fill::<Perception>(plan, &cameras);
+    fill::<Gallery>(plan, &cameras);
+    fill::<Viewer>(plan, &cameras);
+    fill::<Recorder>(plan, &cameras);
+    Ok(())
+}
+
 fn context_options(args: &RunArgs) -> Result<ContextOptions> {
     let mut options = ContextOptions::from_env()?;
     match args.transport {
@@ -272,7 +298,7 @@ fn cancel_on_signal() -> Result<Arc<AtomicBool>> {
 
 /// Listens until the source has ended and everything is decided, or a signal comes.
 fn follow(cell: &Cell, args: &RunArgs, cancelled: &AtomicBool) -> Result<(Tally, Vec<Arc<Decision>>)> {
-    /// How long after the end of the source the last items may take.
+    /// How long nothing may be heard after the end of the source while something is still missing.
     const PATIENCE: Duration = Duration::from_secs(20);
     let mut tally = Tally::default();
     let mut rows = Vec::new();
@@ -282,6 +308,9 @@ fn follow(cell: &Cell, args: &RunArgs, cancelled: &AtomicBool) -> Result<(Tally,
     loop {
         let news = cell.next(Duration::from_millis(if ended.is_some() { 20 } else { 200 }));
         let quiet = news.is_none();
+        if !quiet && ended.is_some() {
+            ended = Some(Instant::now());
+        }
         match news {
             Some(News::Arrival(arrival)) => tally.arrival(&arrival.item_id),
             Some(News::Decision(decision)) => {

@@ -81,7 +81,12 @@ fn a_recorded_live_run_replays_to_its_own_decisions_and_peers_can_read_it() {
     let path = |name: &str| dir.path().join(name).display().to_string();
     let (bag, record, rrd) = (path("scene"), path("record"), path("run.rrd"));
     // Faster than this machine can decide: what is late or dropped must come back from the record.
-    let live = decisions(dir.path(), &["--bag", &bag, "--rate", "20", "--record", &record, "--rrd", &rrd, "--transport", "in-process"]);
+    std::fs::write(path("fast_robot.yaml"), "robot:\n  ros__parameters:\n    simulation_speed: 50.0\n").unwrap();
+    let robot = path("fast_robot.yaml");
+    let live = decisions(
+        dir.path(),
+        &["--bag", &bag, "--rate", "20", "--record", &record, "--rrd", &rrd, "--transport", "in-process", "--params", &robot],
+    );
     assert_eq!(live.len(), 8);
     let replayed = decisions(dir.path(), &["--bag", &record, "--lockstep"]);
     assert_eq!(timeless(&live), timeless(&replayed), "the record gives the recorded decisions");

@@ -56,7 +56,7 @@ impl std::fmt::Debug for TractModel {
 }
 
 impl TractModel {
-    /// Loads an ONNX file and checks it against the contract; a trial run proves that it works.
+    /// Loads an ONNX file and checks it against the contract; trial runs prove that it works.
     ///
     /// # Errors
     /// [`InspectionError::ModelFile`] when the file cannot be read, [`InspectionError::ModelContract`] when it is no
@@ -72,8 +72,12 @@ impl TractModel {
             .and_then(|m| m.into_runnable())
             .map_err(|e| broken(format!("it uses what this engine cannot run ({e:#})")))?;
         let model = TractModel { plan, contract, model: name_of(path, &bytes) };
-        let blank = vec![0.5; model.contract.channels * model.contract.height * model.contract.width];
-        model.run(&blank).map_err(|e| InspectionError::ModelContract { path: path.to_owned(), reason: e.to_string() })?;
+        let samples = model.contract.channels * model.contract.height * model.contract.width;
+        // Black, grey and white: outputs that are no probabilities show on one of them.
+        for level in [0.0, 0.5, 1.0] {
+            let trial = model.run(&vec![level; samples]);
+            trial.map_err(|e| InspectionError::ModelContract { path: path.to_owned(), reason: e.to_string() })?;
+        }
         Ok(model)
     }
 }

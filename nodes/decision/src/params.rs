@@ -22,7 +22,7 @@ node_kit::parameters! {
         /// Discrepancy from the reference above which an item is not sorted.
         anomaly_threshold: f64 = 0.5, range 0.0..=1.0, dynamic;
         /// Least part of an item that must have been compared with its reference; below it the item is imaged again.
-        min_coverage: f64 = 0.05, range 0.0..=1.0, dynamic;
+        min_coverage: f64 = 0.0, range 0.0..=1.0, dynamic;
         /// Least identity score; below it the product counts as unknown.
         min_identity_score: f64 = 0.0, range 0.0..=1.0, dynamic;
         /// What a product without a matching reference leads to, where the gallery has references.

@@ -89,6 +89,7 @@ impl Component for Recorder {
             topics: self.topics.clone(),
             flush_period: Duration::from_secs_f64(params.flush_period_s),
             writer: Some(writer),
+            timeless: Vec::new(),
         };
         self.queue.set_open(true);
         self.worker = Some(self.ports.spawn("recorder", move |stop| writing.run(stop))?);

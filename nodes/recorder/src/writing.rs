@@ -21,6 +21,8 @@ pub(crate) struct Writing {
     pub flush_period: Duration,
     /// `None` once recording has ended before its time.
     pub writer: Option<BagWriter>,
+    /// What came before simulated time began; it is logged at the first time that there is, else a bag would begin in 1970.
+    pub timeless: Vec<Entry>,
 }
 
 impl Writing {
@@ -51,6 +53,16 @@ impl Writing {
     }
 
     fn write(&mut self, entry: Entry) {
+        if entry.log_time_ns <= 0 {
+            return self.timeless.push(entry);
+        }
+        for early in std::mem::take(&mut self.timeless) {
+            self.write_at(entry.log_time_ns, early);
+        }
+        self.write_at(entry.log_time_ns, entry);
+    }
+
+    fn write_at(&mut self, log_time_ns: i64, entry: Entry) {
         let (Some(writer), Some((name, spec))) = (self.writer.as_mut(), self.topics.get(entry.topic)) else {
             return;
         };
@@ -60,7 +72,7 @@ impl Writing {
                 return self.ports.diagnostics.warn(format!("a message of {name} cannot be encoded and is not recorded: {reason}"));
             }
         };
-        match writer.write_cdr(&TopicSpec { name, ..*spec }, entry.log_time_ns, &cdr) {
+        match writer.write_cdr(&TopicSpec { name, ..*spec }, log_time_ns, &cdr) {
             Ok(()) => self.ports.diagnostics.count("recorded", 1),
             Err(error) => self.end_early(&error),
         }
@@ -94,6 +106,9 @@ impl Writing {
     }
 
     fn finish(mut self) {
+        for early in std::mem::take(&mut self.timeless) {
+            self.write_at(0, early);
+        }
         let Some(writer) = self.writer.take() else { return };
         let dir = writer.dir().display().to_string();
         match writer.finish() {

@@ -33,9 +33,10 @@ pub struct Robot {
     period: Duration,
     state: Arc<StatePublisher>,
     server: DivertServer,
-    action: Option<ActionServerHandle>,
     worker: Option<Worker>,
     _subscriptions: Vec<Subscription>,
+    // Made with the other ports: a topic that is first heard from outside cannot be published here later.
+    _action: ActionServerHandle,
 }
 
 impl Component for Robot {
@@ -61,20 +62,21 @@ impl Component for Robot {
         let frames = Arc::new(Mutex::new(state.fixed_frames()));
         let subscriptions = subscribe(ports, &frames)?;
         let server = DivertServer::new(ports, &params, arm, home_rad, bins, frames, controller, Arc::clone(&state))?;
+        let action = ports.node.action_server::<DivertItem>("divert_item", server.clone())?;
         Ok(Self {
             ports: ports.clone(),
             period: Duration::from_secs_f64(1.0 / params.state_hz),
             state,
             server,
-            action: None,
             worker: None,
             _subscriptions: subscriptions,
+            _action: action,
         })
     }
 
     fn activate(&mut self) -> Result<(), NodeError> {
         self.state.publish_now();
-        self.action = Some(self.ports.node.action_server::<DivertItem>("divert_item", self.server.clone())?);
+        self.server.set_active(true);
         if self.ports.mode == Mode::Live {
             let (state, period) = (Arc::clone(&self.state), self.period);
             self.worker = Some(self.ports.spawn("joint states", move |stop| {
@@ -87,7 +89,7 @@ impl Component for Robot {
     }
 
     fn deactivate(&mut self) {
-        self.action = None; // asks running goals to cancel and waits for them
+        self.server.set_active(false);
         self.worker = None;
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use intact_msgs::{
@@ -33,6 +36,8 @@ pub(crate) struct DivertServer {
     controller: Arc<dyn Controller>,
     state: Arc<StatePublisher>,
     outcomes: Publisher<Outcome>,
+    /// Goals are refused while the node is not active.
+    active: Arc<AtomicBool>,
 }
 
 /// How a goal ended.
@@ -67,11 +72,20 @@ impl DivertServer {
             frames,
             controller,
             state,
+            active: Arc::default(),
         })
+    }
+
+    /// Goals are taken from now on, or refused.
+    pub fn set_active(&self, active: bool) {
+        self.active.store(active, Ordering::SeqCst);
     }
 
     /// The goal's pick pose and bin in the root frame, or one sentence why not.
     fn check(&self, goal: &DivertItemGoal) -> Result<(Isometry3<f64>, Isometry3<f64>), String> {
+        if !self.active.load(Ordering::SeqCst) {
+            return Err("the robot node is not active; activate it first".into());
+        }
         if goal.item_id.is_empty() {
             return Err("the goal names no item".into());
         }
@@ -108,7 +122,7 @@ impl DivertServer {
         let mut delivered = false;
         for motion in motions {
             // Motions end at rest, and only there the arm may stop without breaking its limits.
-            if handle.cancel_requested() && !delivered {
+            if (handle.cancel_requested() || !self.active.load(Ordering::SeqCst)) && !delivered {
                 end.cancelled = true;
                 end.outcome = if end.duration_s > 0.0 { Outcome::FAILED } else { Outcome::LEFT_FOR_PERSON };
                 end.message = format!("cancelled before {}", phase_name(motion.phase));
