@@ -195,8 +195,7 @@ fn run_line(booth: &Booth, views: &[View], frames: usize) -> LineResult {
     let pose = vision::pose::transform_to_ros(tray, "camera_color_optical_frame", &booth.cell_from_camera());
     statics.publish(TFMessage { transforms: vec![pose] }).unwrap();
 
-    let mut result =
-        LineResult { decisions: 0, items: 0, latencies_ms: Vec::new(), memory_mib: (0.0, 0.0), serialised: 0, late_frames: 0 };
+    let mut result = LineResult { decisions: 0, items: 0, latencies_ms: Vec::new(), memory_mib: (0.0, 0.0), serialised: 0, late_frames: 0 };
     let start = Instant::now();
     for n in 0..frames {
         let due = start + Duration::from_secs_f64(n as f64 * FRAME_MS / 1e3);
@@ -208,7 +207,9 @@ fn run_line(booth: &Booth, views: &[View], frames: usize) -> LineResult {
         let view = &views[n / FRAMES_AN_ITEM % views.len()];
         if n % FRAMES_AN_ITEM == 0 {
             let header = Header { stamp: Time::from_nanos(stamp_ns), frame_id: "tray".into() };
-            arrivals.publish(ItemArrival { header, item_id: format!("bench-{n}"), source: "trigger".into(), ..Default::default() }).unwrap();
+            arrivals
+                .publish(ItemArrival { header, item_id: format!("bench-{n}"), source: "trigger".into(), ..Default::default() })
+                .unwrap();
             result.items += 1;
         }
         let (color, depth, info) = view.at(stamp_ns);
@@ -266,13 +267,23 @@ fn main() {
     let (p50, p99) = (percentile(&line.latencies_ms, 0.5).unwrap_or(f32::NAN), percentile(&line.latencies_ms, 0.99).unwrap_or(f32::NAN));
     let growth = line.memory_mib.1 - line.memory_mib.0;
     report(&[
-        ("transport + synchroniser, median", format!("{sync_ms:.4} ms"), format!("< {:.2} ms (1 %)", FRAME_MS / 100.0), sync_ms < FRAME_MS / 100.0),
+        (
+            "transport + synchroniser, median",
+            format!("{sync_ms:.4} ms"),
+            format!("< {:.2} ms (1 %)", FRAME_MS / 100.0),
+            sync_ms < FRAME_MS / 100.0,
+        ),
         ("  to a copy of the colour picture", format!("{:.3} x", sync_ms / copy_ms), format!("copy: {copy_ms:.3} ms"), true),
         ("messages serialised in process", line.serialised.to_string(), "0".into(), line.serialised == 0),
         ("frame to decision, median", format!("{p50:.1} ms"), "40 ms".into(), p50 <= 40.0),
         ("frame to decision, p99", format!("{p99:.1} ms"), "100 ms".into(), p99 <= 100.0),
         ("items decided", format!("{}/{}", line.decisions, line.items), "all".into(), line.decisions == line.items),
-        ("memory after a fifth of the run, at its end", format!("{:.0}, {:.0} MiB", line.memory_mib.0, line.memory_mib.1), "flat (< 32 MiB more)".into(), growth < 32.0),
+        (
+            "memory after a fifth of the run, at its end",
+            format!("{:.0}, {:.0} MiB", line.memory_mib.0, line.memory_mib.1),
+            "flat (< 32 MiB more)".into(),
+            growth < 32.0,
+        ),
     ]);
     let json: Value = json!({
         "frames": arguments.frames, "items": line.items, "decisions": line.decisions, "late_frames": line.late_frames,

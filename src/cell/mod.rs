@@ -8,7 +8,7 @@ mod tally;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -154,10 +154,7 @@ impl Cell {
 
     /// The next news, or `None` when there is none for `patience`.
     pub fn next(&self, patience: Duration) -> Option<News> {
-        match self.news.recv_timeout(patience) {
-            Ok(news) => Some(news),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.news.recv_timeout(patience).ok()
     }
 
     /// True when nothing in the process has work left within `patience`.

@@ -77,7 +77,7 @@ pub fn run(command: BagCommand) -> Result<ExitCode> {
         BagCommand::Info(args) => {
             let info = bag::info(&args.bag)?;
             if args.json {
-                println!("{}", serde_json::to_string(&info)?)
+                say!("{}", serde_json::to_string(&info)?)
             } else {
                 print_info(&info)
             }
@@ -86,7 +86,7 @@ pub fn run(command: BagCommand) -> Result<ExitCode> {
         BagCommand::Check(args) => {
             let report = bag::check(&args.bag)?;
             if args.json {
-                println!("{}", serde_json::to_string(&report)?)
+                say!("{}", serde_json::to_string(&report)?)
             } else {
                 print_report(&report)
             }
@@ -110,9 +110,9 @@ fn import(args: ImportArgs) -> Result<ExitCode> {
             "bag": args.output, "captures": imported.captures, "cameras": imported.cameras,
             "messages": imported.written.messages, "bytes": imported.written.bytes,
         });
-        println!("{line}");
+        say!("{line}");
     } else {
-        println!(
+        say!(
             "{}: {} captures by {} ({} messages, {:.1} MB); run it with: intact run --bag {} --lockstep",
             args.output.display(),
             imported.captures,
@@ -126,7 +126,7 @@ fn import(args: ImportArgs) -> Result<ExitCode> {
 }
 
 fn print_info(info: &Info) {
-    println!(
+    say!(
         "{}: {}, {} file(s), {:.1} MB, {} messages in {:.1} s",
         info.path,
         info.format,
@@ -139,9 +139,9 @@ fn print_info(info: &Info) {
     for topic in &info.topics {
         table.add_row(vec![topic.name.clone().into(), topic.type_name.clone().into(), table::number(topic.messages)]);
     }
-    println!("{table}");
+    say!("{table}");
     for problem in &info.problems {
-        println!("problem: {problem}");
+        say!("problem: {problem}");
     }
 }
 
@@ -159,7 +159,7 @@ fn print_report(report: &Report) {
             table::number(t.malformed),
         ]);
     }
-    println!("{topics}");
+    say!("{topics}");
     let mut cameras = table::table(&["camera", "colour", "depth", "without depth", "without camera_info", "drift ms (median, max)"]);
     for c in &report.cameras {
         cameras.add_row(vec![
@@ -171,10 +171,10 @@ fn print_report(report: &Report) {
             table::number(format!("{}, {}", optional(c.median_drift_ms, 1), optional(c.max_drift_ms, 1))),
         ]);
     }
-    println!("{cameras}\n{} items announced, {} messages read", report.arrivals, report.messages);
+    say!("{cameras}\n{} items announced, {} messages read", report.arrivals, report.messages);
     for finding in &report.findings {
         let word = if finding.severity == Severity::Error { "error" } else { "warning" };
-        println!("{word}: {}{}", if finding.subject.is_empty() { String::new() } else { format!("{}: ", finding.subject) }, finding.text);
+        say!("{word}: {}{}", if finding.subject.is_empty() { String::new() } else { format!("{}: ", finding.subject) }, finding.text);
     }
-    println!("{}", if report.ok { "the cell can run it" } else { "the cell will refuse or miss items of it" });
+    say!("{}", if report.ok { "the cell can run it" } else { "the cell will refuse or miss items of it" });
 }

@@ -130,7 +130,7 @@ fn generate(args: &BagArgs) -> Result<ExitCode> {
     }
     let damaged = truth.items.iter().filter(|i| i.damaged).count();
     let gross = truth.items.iter().filter(|i| i.gross).count();
-    println!("{}: {} items, {damaged} damaged, {gross} of them grossly", args.out.display(), truth.items.len());
+    say!("{}: {} items, {damaged} damaged, {gross} of them grossly", args.out.display(), truth.items.len());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -289,7 +289,7 @@ fn score(args: &ScoreArgs) -> Result<ExitCode> {
     let (intact, gross) = (group(&|i| !i.damaged), group(&|i| i.gross));
     let (lookalike, minor) = (group(&|i| !i.damaged && i.lookalike), group(&|i| i.damaged && !i.gross));
     if args.json {
-        println!("{}", serde_json::json!({ "seed": truth.seed, "intact": intact, "lookalike": lookalike, "minor": minor, "gross": gross }));
+        say!("{}", serde_json::json!({ "seed": truth.seed, "intact": intact, "lookalike": lookalike, "minor": minor, "gross": gross }));
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = table::table(&["items", "n", "decided right", "share", "95 % interval"]);
@@ -297,13 +297,13 @@ fn score(args: &ScoreArgs) -> Result<ExitCode> {
     table.add_row(lookalike.row("of them with printed look-alikes", true));
     table.add_row(gross.row("grossly damaged, not sorted", false));
     table.add_row(minor.row("slightly damaged, not sorted", false));
-    println!("{table}");
+    say!("{table}");
     let kinds: BTreeSet<&str> = truth.items.iter().flat_map(|i| &i.damage).map(|(k, _)| k.as_str()).collect();
     let by_kind = kinds.into_iter().map(|kind| {
         let g = group(&|i| i.gross && i.damage.iter().any(|(k, s)| k == kind && s == "major"));
         format!("{kind} {}/{}", g.items - g.sorted, g.items)
     });
-    println!("grossly damaged and not sorted, by kind: {}", by_kind.collect::<Vec<_>>().join(", "));
+    say!("grossly damaged and not sorted, by kind: {}", by_kind.collect::<Vec<_>>().join(", "));
     Ok(ExitCode::SUCCESS)
 }
 

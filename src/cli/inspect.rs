@@ -119,7 +119,7 @@ pub fn run(args: InspectArgs) -> Result<ExitCode> {
     }
     let report = InspectReport { report: Report::new(&inspection, &watch.stages), matches };
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        say!("{}", serde_json::to_string(&report)?);
     } else {
         print_table(&args, &inspection, report.matches.as_deref());
     }
@@ -198,14 +198,8 @@ fn print_table(args: &InspectArgs, inspection: &Inspection, matches: Option<&[Ma
             table::number(table::score(found.and_then(|m| m.anomaly_score).unwrap_or(f32::NAN), 2)),
         ]);
     }
-    println!(
-        "{}: {} item(s), model {}, threshold {}\n{table}",
-        args.color.display(),
-        inspection.items.len(),
-        inspection.model,
-        args.threshold
-    );
+    say!("{}: {} item(s), model {}, threshold {}\n{table}", args.color.display(), inspection.items.len(), inspection.model, args.threshold);
     if let Some(dir) = &args.out {
-        println!("pictures in {}", dir.display());
+        say!("pictures in {}", dir.display());
     }
 }

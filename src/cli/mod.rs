@@ -1,8 +1,14 @@
 //! The command line: arguments, and one file a command.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+/// `println!` for output that may go into `head`: a reader who has seen enough ends the program in good order.
+macro_rules! say {
+    ($($arg:tt)*) => { $crate::cli::print_line(format_args!($($arg)*)) };
+}
 
 mod bag;
 mod booth;
@@ -59,6 +65,12 @@ pub fn main() -> ExitCode {
             eprintln!("intact: {error:#}");
             ExitCode::from(2)
         }
+    }
+}
+
+fn print_line(text: std::fmt::Arguments<'_>) {
+    if writeln!(std::io::stdout(), "{text}").is_err() {
+        std::process::exit(0);
     }
 }
 

@@ -37,15 +37,15 @@ const HEAD: &str = "\
 
 pub fn run(args: ParamsArgs) -> Result<ExitCode> {
     if args.node.is_none() && args.form == Form::Yaml {
-        println!("{HEAD}");
+        say!("{HEAD}");
     }
     fn print<C: Component>(args: &ParamsArgs) {
         if args.node.as_deref().is_some_and(|name| name != C::NAME) {
             return;
         }
         match args.form {
-            Form::Yaml => println!("{}", schema::yaml::<C::Params>(C::NAME)),
-            Form::Markdown => println!("## {}\n\n{}", C::NAME, schema::markdown::<C::Params>()),
+            Form::Yaml => say!("{}", schema::yaml::<C::Params>(C::NAME)),
+            Form::Markdown => say!("## {}\n\n{}", C::NAME, schema::markdown::<C::Params>()),
         }
     }
     print::<camera::Camera>(&args);

@@ -1,7 +1,7 @@
 //! `intact run`: the cell in one process, until its source ends.
 
-use std::io::{IsTerminal, Write};
 use std::collections::BTreeSet;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -356,7 +356,7 @@ fn report(args: &RunArgs, tally: &Tally, rows: Vec<Arc<Decision>>) {
     if args.json {
         eprintln!("{text}");
     } else {
-        println!("{text}");
+        say!("{text}");
     }
 }
 

@@ -153,7 +153,6 @@ fn a_node_killed_in_mid_run_means_sideline_never_sort() {
     let replayed = bag::Bag::open(Path::new(&record)).unwrap();
     let mut seen = 0;
     for message in replayed.messages().filter_map(Result::ok) {
-
         if &*message.topic == "/decision" {
             let decision: intact_msgs::msg::Decision = ros_interfaces::Message::from_cdr(&message.data).unwrap();
             assert_ne!(decision.disposition, intact_msgs::msg::Decision::SORT, "{decision:?}");

@@ -151,8 +151,7 @@ fn colcon_finds_exactly_our_two_packages() {
         found.sort();
         found
     };
-    let expected =
-        [("intact".to_owned(), "(ros.ament_cmake)".to_owned()), ("intact_msgs".to_owned(), "(ros.ament_cmake)".to_owned())];
+    let expected = [("intact".to_owned(), "(ros.ament_cmake)".to_owned()), ("intact_msgs".to_owned(), "(ros.ament_cmake)".to_owned())];
     assert_eq!(list(root(), &[], true), expected, "from the repository's root");
     let outer = tempfile::tempdir().unwrap();
     std::fs::create_dir(outer.path().join("src")).unwrap();

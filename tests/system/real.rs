@@ -54,7 +54,17 @@ fn inspect_writes_what_it_found() {
     let out = dir.path().display().to_string();
     let (color, depth) = (file("cheezit_color.png"), file("cheezit_depth_0.1mm.png"));
     let text = intact_ok(&[
-        "inspect", &color, "--depth", &depth, "--depth-unit", "0.0001", "--intrinsics", "616.4,616.2,310.3,236.6", "--out", &out, "--json",
+        "inspect",
+        &color,
+        "--depth",
+        &depth,
+        "--depth-unit",
+        "0.0001",
+        "--intrinsics",
+        "616.4,616.2,310.3,236.6",
+        "--out",
+        &out,
+        "--json",
     ]);
     let report: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(report["items"].as_array().unwrap().len(), 1, "{report}");

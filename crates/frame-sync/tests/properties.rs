@@ -33,8 +33,8 @@ fn deliver(options: Options, streams: &Streams, picks: &[usize]) -> (Vec<Vec<i64
     for pick in picks {
         feed(&mut sync, pick % streams.len());
     }
-    for stream in 0..streams.len() {
-        for _ in 0..streams[stream].len() {
+    for (stream, stamps) in streams.iter().enumerate() {
+        for _ in stamps {
             feed(&mut sync, stream);
         }
     }

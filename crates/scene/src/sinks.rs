@@ -46,7 +46,10 @@ pub(crate) struct WebPage {
 }
 
 /// The sinks of Rerun, and the web page when there is one.
-pub(crate) fn open(sinks: &Sinks) -> Result<(Vec<Box<dyn LogSink>>, Option<WebPage>), SceneError> {
+type Opened = (Vec<Box<dyn LogSink>>, Option<WebPage>);
+
+/// Opens what is asked for.
+pub(crate) fn open(sinks: &Sinks) -> Result<Opened, SceneError> {
     let mut opened: Vec<Box<dyn LogSink>> = Vec::new();
     if let Some(path) = &sinks.rrd {
         opened.push(Box::new(open_file(path)?));

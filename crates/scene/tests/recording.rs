@@ -35,7 +35,7 @@ struct Picture {
 const BOX: Rect = Rect { x: 110, y: 50, w: 100, h: 80 };
 
 fn picture(damaged: bool) -> Picture {
-    let inside = |x: u32, y: u32| x >= BOX.x && x < BOX.x + BOX.w && y >= BOX.y && y < BOX.y + BOX.h;
+    let inside = |x: u32, y: u32| (BOX.x..BOX.x + BOX.w).contains(&x) && (BOX.y..BOX.y + BOX.h).contains(&y);
     let dent = |x: u32, y: u32| (f64::from(x) - 180.0).hypot(f64::from(y) - 75.0) < 18.0;
     let pixels = || (0..HEIGHT).flat_map(|y| (0..WIDTH).map(move |x| (x, y)));
     let color = pixels()

@@ -59,21 +59,13 @@ impl Intrinsics {
 
     /// The pixel at which a point in the camera frame (metres) is seen; `None` when it is not in front of the camera.
     pub fn project(&self, p_camera: &Point3<f64>) -> Option<Point2<f64>> {
-        (p_camera.z > 0.0)
-            .then(|| Point2::new(p_camera.x / p_camera.z * self.fx + self.cx, p_camera.y / p_camera.z * self.fy + self.cy))
+        (p_camera.z > 0.0).then(|| Point2::new(p_camera.x / p_camera.z * self.fx + self.cx, p_camera.y / p_camera.z * self.fy + self.cy))
     }
 
     /// The same camera at another resolution.
     pub fn scaled(&self, width: u32, height: u32) -> Intrinsics {
         let (sx, sy) = (f64::from(width) / f64::from(self.width), f64::from(height) / f64::from(self.height));
-        Intrinsics {
-            fx: self.fx * sx,
-            fy: self.fy * sy,
-            cx: (self.cx + 0.5) * sx - 0.5,
-            cy: (self.cy + 0.5) * sy - 0.5,
-            width,
-            height,
-        }
+        Intrinsics { fx: self.fx * sx, fy: self.fy * sy, cx: (self.cx + 0.5) * sx - 0.5, cy: (self.cy + 0.5) * sy - 0.5, width, height }
     }
 
     /// True when every number is finite and the focal lengths are positive.

@@ -46,7 +46,9 @@ pub enum ImageError {
         supported: &'static str,
     },
     /// A camera model without a usable focal length or size.
-    #[error("camera_info of {width}x{height} with focal lengths {fx}, {fy} is not a pinhole model; calibrate the camera or set its intrinsics")]
+    #[error(
+        "camera_info of {width}x{height} with focal lengths {fx}, {fy} is not a pinhole model; calibrate the camera or set its intrinsics"
+    )]
     Intrinsics {
         /// Focal length along columns, pixels.
         fx: f64,

@@ -29,7 +29,7 @@ enum Work {
     /// Gives out a source. The player outlives a pause between deactivate and activate.
     Replay { player: Arc<Mutex<Player>>, _services: Vec<ServiceServer> },
     /// Watches topics that others publish.
-    Watch { live: Live, frames: FramesOutlet },
+    Watch { live: Box<Live>, frames: FramesOutlet },
 }
 
 impl Component for Camera {
@@ -95,7 +95,7 @@ fn watch(ports: &Ports, params: &Shared<CameraParams>, settling: Option<Settling
     let now = params.get();
     let cameras = if now.cameras.is_empty() { sources::default_names(1) } else { now.cameras.clone() };
     let frames = static_frames(ports, &now, &cameras, &[])?;
-    Ok(Work::Watch { live: Live::new(ports, params, cameras, settling)?, frames: FramesOutlet::new(ports, frames)? })
+    Ok(Work::Watch { live: Box::new(Live::new(ports, params, cameras, settling)?), frames: FramesOutlet::new(ports, frames)? })
 }
 
 fn settling_options(params: &CameraParams) -> SettlingOptions {

@@ -197,7 +197,7 @@ mod tests {
             .map(|(column, row)| {
                 let inside = x.is_some_and(|x| (x..x + 30).contains(&column) && (40..80).contains(&row));
                 let wobble = ((column * 7 + row * 13 + noise * 31) % 5) as f32 * 0.0005;
-                let hole = (column + row * 3 + noise) % 17 == 0;
+                let hole = (column + row * 3 + noise).is_multiple_of(17);
                 if hole { 0.0 } else { FLOOR_M - if inside { 0.1 } else { 0.0 } + wobble }
             })
             .collect();

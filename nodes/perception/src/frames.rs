@@ -83,7 +83,7 @@ fn stamp_of(image: &Image) -> i64 {
 }
 
 /// The one closest to `stamp_ns`, when it is within `tolerance_ns`.
-fn closest<'a, T>(queue: &'a VecDeque<Arc<T>>, stamp: impl Fn(&T) -> i64, stamp_ns: i64, tolerance_ns: i64) -> Option<&'a Arc<T>> {
+fn closest<T>(queue: &VecDeque<Arc<T>>, stamp: impl Fn(&T) -> i64, stamp_ns: i64, tolerance_ns: i64) -> Option<&Arc<T>> {
     let distance = |m: &Arc<T>| stamp(m).saturating_sub(stamp_ns).saturating_abs();
     queue.iter().min_by_key(|m| distance(m)).filter(|m| distance(m) <= tolerance_ns)
 }

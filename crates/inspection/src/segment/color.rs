@@ -51,7 +51,7 @@ pub(crate) fn changed_colors(now: &[[f32; 3]], empty: &[[f32; 3]], w: usize) -> 
     let hue_limit = (8.0 * sample.get(sample.len() / 2).copied().unwrap_or(0.0)).clamp(0.06, 0.2);
     let differs = |a: &[f32; 3], b: &[f32; 3]| {
         let (hue, brightness) = shift(a, b, &gain);
-        hue > hue_limit || brightness > 0.25 || brightness < -0.75
+        hue > hue_limit || !(-0.75..=0.25).contains(&brightness)
     };
     let mut mask: Vec<bool> = (0..now.len())
         .map(|i| {

@@ -64,10 +64,10 @@ pub(crate) fn fill_holes(labels: &mut [u16], grid: &Grid) {
         }
     }
     let f2 = (grid.camera.fx * grid.camera.fy) as f32;
-    for i in 0..labels.len() {
-        let hole = holes.of[i] as usize;
+    for (label, hole) in labels.iter_mut().zip(&holes.of) {
+        let hole = *hole as usize;
         if hole != 0 && !broken[hole] && holes.sizes[hole] as f32 * depth[hole] * depth[hole] / f2 < HOLE_M2 {
-            labels[i] = owner[hole].unwrap_or(0);
+            *label = owner[hole].unwrap_or(0);
         }
     }
 }

@@ -125,17 +125,17 @@ fn needs_default(part: &Struct) -> bool {
 fn default_value(field: &Field) -> String {
     match (&field.default, field.array) {
         (Some(Literal::Array(values)), array) => {
-            let values: Vec<String> = values.iter().map(|v| literal(&field.kind, v, true)).collect();
+            let values: Vec<String> = values.iter().map(|v| literal(v, true)).collect();
             let vec = if matches!(array, ArrayKind::Fixed(_)) { "" } else { "vec!" };
             format!("{vec}[{}]", values.join(", "))
         }
-        (Some(value), _) => literal(&field.kind, value, true),
+        (Some(value), _) => literal(value, true),
         (None, ArrayKind::Fixed(_)) => "::std::array::from_fn(|_| ::std::default::Default::default())".to_owned(),
         (None, _) => "::std::default::Default::default()".to_owned(),
     }
 }
 
-fn literal(kind: &FieldType, value: &Literal, owned: bool) -> String {
+fn literal(value: &Literal, owned: bool) -> String {
     match value {
         Literal::Bool(value) => value.to_string(),
         Literal::Integer(value) => value.to_string(),
@@ -143,7 +143,7 @@ fn literal(kind: &FieldType, value: &Literal, owned: bool) -> String {
         Literal::String(value) if owned => format!("::std::string::String::from({value:?})"),
         Literal::String(value) => format!("{value:?}"),
         // Only single values get here: the parser makes arrays of fields alone, one level deep.
-        Literal::Array(values) => values.first().map(|v| literal(kind, v, owned)).unwrap_or_default(),
+        Literal::Array(values) => values.first().map(|v| literal(v, owned)).unwrap_or_default(),
     }
 }
 
@@ -153,6 +153,6 @@ fn constant_source(constant: &Constant) -> String {
         FieldType::String { .. } | FieldType::Nested(_) => "&'static str",
     };
     let comment = if constant.comment.is_empty() { format!("The constant `{}`.", constant.name) } else { constant.comment.clone() };
-    let value = literal(&constant.kind, &constant.value, false);
+    let value = literal(&constant.value, false);
     format!("{}    pub const {}: {rust_type} = {value};\n", doc(&[comment], "    "), constant.name)
 }

@@ -163,7 +163,7 @@ fn recognise(name: &str, type_name: &str) -> Option<(String, Stream, Form)> {
     let is_color = |part: &&str| ["color", "colour", "rgb"].iter().any(|w| says(part, w)) && !says(part, "depth");
     let is_aligned_depth = |part: &&str| **part == *"aligned_depth_to_color" || **part == *"depth_registered" || **part == *"depth_to_rgb";
     let background = parts.contains(&"background");
-    let at = |found: &dyn Fn(&&str) -> bool| parts.iter().position(|p| found(p));
+    let at = |found: &dyn Fn(&&str) -> bool| parts.iter().position(found);
     let (stream, at) = if let Some(at) = at(&is_aligned_depth) {
         (if background { Stream::BackgroundDepth } else { Stream::Depth }, at)
     } else if let Some(at) = at(&is_color) {
