@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Fits the decision trees of the classical damage scorer to cues and writes trees.txt.
 
-    cargo run -p inspection --example booth_cues -- --seeds 400..412 --items 45 > cues.csv
+    cargo run -p inspection --example booth_cues -- --seeds 500..509 --items 60 > cues.csv
     cargo run -p inspection --example evaluate -- --cues real.csv
     python3 models/classical/fit_trees.py --real real.csv -o crates/inspection/src/damage/trees.txt cues.csv
 

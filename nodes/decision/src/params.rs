@@ -20,13 +20,13 @@ node_kit::parameters! {
         /// Whether a gallery report is waited for. False: the cell has no gallery and perception decides alone.
         require_gallery: bool = true;
         /// Discrepancy from the reference above which an item is not sorted.
-        anomaly_threshold: f64 = 0.5, range 0.0..=1.0, dynamic;
+        anomaly_threshold: f64 = 0.8, range 0.0..=1.0, dynamic;
         /// Least part of an item that must have been compared with its reference; below it the item is imaged again.
         min_coverage: f64 = 0.0, range 0.0..=1.0, dynamic;
         /// Least identity score; below it the product counts as unknown.
         min_identity_score: f64 = 0.0, range 0.0..=1.0, dynamic;
         /// What a product without a matching reference leads to, where the gallery has references.
-        on_unknown_product: String = "sideline".into(), choices ["sort", "reimage", "sideline"], dynamic;
+        on_unknown_product: String = "sort".into(), choices ["sort", "reimage", "sideline"], dynamic;
         /// What a gallery without any reference leads to; `sort` lets perception decide alone.
         on_no_reference: String = "sort".into(), choices ["sort", "reimage", "sideline"], dynamic;
         /// What a blurred item leads to.
