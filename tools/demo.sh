@@ -14,7 +14,7 @@ run_cell() {
 
 mkdir -p "$OUT"
 step "build" "the first build takes some 15 minutes on two cores; the compiler's first error above names what is missing" \
-    cargo build --locked --bin intact
+    cargo build --locked --workspace --bins
 step "scene: $ITEMS items, seed $SEED" "is the disk full? the scene takes some 2 MB an item under $OUT" \
     "$INTACT" booth bag --seed "$SEED" --items "$ITEMS" --out "$OUT/scene" --references "$OUT/references" --truth "$OUT/truth.json"
 step "the cell" "run it again with INTACT_LOG=info; each node reports what it refuses" run_cell

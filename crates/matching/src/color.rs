@@ -18,8 +18,11 @@ impl ColorSignature {
             let (max, min) = (r.max(g).max(b), r.min(g).min(b));
             let chroma = max - min;
             let saturation = chroma / max.max(24.0);
-            let gray = ((max / 256.0 * GRAYS as f32) as usize).min(GRAYS - 1);
-            bins[HUES + gray] += 1.0 - saturation;
+            // Shared between the two nearest grey levels: a little more light must not make another product.
+            let gray = (max / 256.0 * GRAYS as f32 - 0.5).clamp(0.0, GRAYS as f32 - 1.0);
+            let (low, part) = (gray.floor(), gray.fract());
+            bins[HUES + low as usize] += (1.0 - saturation) * (1.0 - part);
+            bins[HUES + (low as usize + 1).min(GRAYS - 1)] += (1.0 - saturation) * part;
             if chroma > 0.0 {
                 let hue = hue_turns(r, g, b, max, chroma) * HUES as f32;
                 let (low, part) = (hue.floor(), hue.fract());
