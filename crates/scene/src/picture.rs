@@ -24,6 +24,20 @@ pub(crate) fn shrink(color: &ColorImage, max_width: u32) -> RgbImage {
     whole.map(|whole| imageops::thumbnail(&whole, width, height)).unwrap_or_default()
 }
 
+/// A picture in the middle of a dark square of `side` pixels, as large as fits.
+pub(crate) fn on_square(picture: &RgbImage, side: u32) -> RgbImage {
+    let mut square = RgbImage::from_pixel(side, side, Rgb([18, 18, 20]));
+    let longest = picture.width().max(picture.height());
+    if longest == 0 {
+        return square;
+    }
+    let scaled = |length: u32| (u64::from(length) * u64::from(side) / u64::from(longest)).clamp(1, u64::from(side)) as u32;
+    let fitted = imageops::resize(picture, scaled(picture.width()), scaled(picture.height()), imageops::FilterType::Triangle);
+    let (x, y) = ((side - fitted.width()) / 2, (side - fitted.height()) / 2);
+    imageops::replace(&mut square, &fitted, i64::from(x), i64::from(y));
+    square
+}
+
 /// JPEG bytes of a picture.
 pub(crate) fn jpeg(picture: &RgbImage, quality: u8) -> Result<Vec<u8>, SceneError> {
     let mut bytes = Vec::new();

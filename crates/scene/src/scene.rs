@@ -127,7 +127,7 @@ impl Scene {
         self.log_cut(at, paths::ITEM, Some(item.color), region)?;
         let cut = item.color.crop(region).map(|cut| picture::shrink(&cut, self.options.max_item_width));
         match (cut, item.heatmap.and_then(|heat| heat.crop(region))) {
-            (Some(cut), Some(heat)) => self.log_jpeg(at, paths::ITEM_HEAT, &picture::heat_over(&cut, &heat))?,
+            (Some(cut), Some(heat)) => self.log_square(at, paths::ITEM_HEAT, &picture::heat_over(&cut, &heat))?,
             _ => self.clear(at, paths::ITEM_HEAT)?,
         }
         self.log_cloud(at, item)?;
@@ -147,7 +147,7 @@ impl Scene {
         self.log_cut(at, paths::REFERENCE, comparison.reference, reference_region)?;
         let cut = comparison.color.and_then(|c| c.crop(region)).map(|cut| picture::shrink(&cut, self.options.max_item_width));
         match (cut, comparison.discrepancy.and_then(|heat| heat.crop(region))) {
-            (Some(cut), Some(heat)) => self.log_jpeg(at, paths::DIFFERENCE, &picture::heat_over(&cut, &heat)),
+            (Some(cut), Some(heat)) => self.log_square(at, paths::DIFFERENCE, &picture::heat_over(&cut, &heat)),
             _ => self.clear(at, paths::DIFFERENCE),
         }
     }
@@ -245,7 +245,11 @@ impl Scene {
     }
 
     fn log(&self, at: Moment, path: &str, values: &dyn AsComponents) -> Result<(), SceneError> {
-        self.stream.set_timestamp_nanos_since_epoch(layout::ROS_TIME, at.stamp_ns);
+        // Before simulated time begins there is no time to show: the axis would begin in 1970.
+        match at.stamp_ns {
+            ..=0 => self.stream.disable_timeline(layout::ROS_TIME),
+            stamp_ns => self.stream.set_timestamp_nanos_since_epoch(layout::ROS_TIME, stamp_ns),
+        }
         match at.item {
             Some(item) => self.stream.set_time_sequence(layout::ITEM, item),
             None => self.stream.disable_timeline(layout::ITEM),
@@ -262,10 +266,15 @@ impl Scene {
         self.log(at, path, &EncodedImage::new(bytes).with_media_type(MediaType::jpeg()))
     }
 
+    /// A cut-out on a square of one size: the viewer takes pictures of changing size for a broken video.
+    fn log_square(&self, at: Moment, path: &str, picture: &image::RgbImage) -> Result<(), SceneError> {
+        self.log_jpeg(at, path, &picture::on_square(picture, self.options.max_item_width))
+    }
+
     /// The part `region` of a picture, or nothing where there is none.
     fn log_cut(&self, at: Moment, path: &str, picture: Option<&ColorImage>, region: Rect) -> Result<(), SceneError> {
         match picture.and_then(|p| p.crop(region)) {
-            Some(cut) => self.log_jpeg(at, path, &picture::shrink(&cut, self.options.max_item_width)),
+            Some(cut) => self.log_square(at, path, &picture::shrink(&cut, self.options.max_item_width)),
             None => self.clear(at, path),
         }
     }
