@@ -139,7 +139,7 @@ fn colcon_finds_exactly_our_two_packages() {
     let colcon = python.with_file_name("colcon");
     let list = |dir: &std::path::Path, args: &[&str], defaults: bool| {
         let mut command = Command::new(&colcon);
-        command.arg("list").args(args).current_dir(dir);
+        command.args(["--log-base", "/dev/null", "list"]).args(args).current_dir(dir);
         if defaults {
             command.env("COLCON_DEFAULTS_FILE", "colcon_defaults.yaml");
         }

@@ -245,8 +245,10 @@ impl Scene {
     }
 
     fn log(&self, at: Moment, path: &str, values: &dyn AsComponents) -> Result<(), SceneError> {
-        // Before simulated time begins there is no time to show: the axis would begin in 1970.
+        // What comes before simulated time begins has no place on its axis, which would begin in 1970; a motion without
+        // a time would be one for all time.
         match at.stamp_ns {
+            ..=0 if path == paths::TF => return Ok(()),
             ..=0 => self.stream.disable_timeline(layout::ROS_TIME),
             stamp_ns => self.stream.set_timestamp_nanos_since_epoch(layout::ROS_TIME, stamp_ns),
         }
