@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Fits the decision trees of the classical damage scorer to cues and writes trees.txt.
 
-    cargo run -p inspection --example booth_cues -- --seeds 500..509 --items 60 > cues.csv
+    for s in 500..509 520..529 540..548 560..570; do
+        cargo run -p inspection --example booth_cues -- --seeds $s --items 60 > cues-$s.csv; done
     cargo run -p inspection --example evaluate -- --cues real.csv
-    python3 models/classical/fit_trees.py --real real.csv -o crates/inspection/src/damage/trees.txt cues.csv
+    python3 models/classical/fit_trees.py --real real.csv --false-alarms 0.085 -o crates/inspection/src/damage/trees.txt cues-*.csv
 
 Needs numpy, pandas and scikit-learn. Booth items: gross damage against intact (minor damage is left out: a person may
 well sort it). Real, undamaged goods count as intact. The bias is set on out-of-fold scores, folds by booth seed, so that
