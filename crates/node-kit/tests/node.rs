@@ -143,6 +143,8 @@ fn a_node_lives_works_and_ends() {
     running.activate().unwrap();
     world.hear("d");
     assert_eq!(world.next().unwrap(), "now d", "what came while inactive is not answered");
+    // The counter moves after the answer is out.
+    assert!(world.ctx.activity().wait_idle(Duration::from_secs(10)));
     assert_eq!(running.ports().diagnostics.count_of("repeated"), 3);
     running.shut_down();
     assert_eq!(running.state(), State::Finalized);
