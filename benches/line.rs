@@ -4,6 +4,7 @@
 //! milliseconds, since machines differ: to a copy of the same frame, measured in the same run, and to the frame time.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -15,7 +16,7 @@ use camera::Camera;
 use decision::Decision as DecisionNode;
 use frame_sync::{AssemblerOptions, FrameAssembler, Options};
 use intact::cell::{Cell, News, Plan, percentile};
-use intact_msgs::msg::ItemArrival;
+use intact_msgs::msg::{Inspection, ItemArrival};
 use node_kit::Mode;
 use ros_interfaces::builtin_interfaces::msg::Time;
 use ros_interfaces::sensor_msgs::msg::{CameraInfo, Image};
@@ -23,6 +24,7 @@ use ros_interfaces::std_msgs::msg::Header;
 use ros_interfaces::tf2_msgs::msg::TFMessage;
 use serde_json::{Value, json};
 use transport::{Context, ContextOptions, Node, NodeOptions, Publisher, Qos};
+use vision::RgbdFrame;
 
 const FRAME_MS: f64 = 1000.0 / 30.0;
 /// Frames from one item to the next: an item a second.
@@ -55,19 +57,20 @@ struct View {
     info: CameraInfo,
 }
 
+impl View {
+    fn of(frame: &RgbdFrame) -> View {
+        let header = Header { frame_id: "camera_color_optical_frame".into(), ..Header::default() };
+        View {
+            color: vision::ros::color_to_ros(&frame.color, header.clone()),
+            depth: vision::ros::depth_to_ros_mm(frame.depth.as_ref().unwrap(), header.clone()),
+            info: vision::ros::intrinsics_to_ros(frame.intrinsics.as_ref().unwrap(), header),
+        }
+    }
+}
+
 fn views() -> (Booth, Vec<View>) {
     let booth = Booth::new(BoothSpec { seed: 5, width: 1280, height: 720, ..BoothSpec::default() }).unwrap();
-    let header = Header { frame_id: "camera_color_optical_frame".into(), ..Header::default() };
-    let views = (0..4)
-        .map(|i| {
-            let frame = booth.capture(i).frame;
-            View {
-                color: vision::ros::color_to_ros(&frame.color, header.clone()),
-                depth: vision::ros::depth_to_ros_mm(frame.depth.as_ref().unwrap(), header.clone()),
-                info: vision::ros::intrinsics_to_ros(frame.intrinsics.as_ref().unwrap(), header.clone()),
-            }
-        })
-        .collect();
+    let views = (0..4).map(|i| View::of(&booth.capture(i).frame)).collect();
     (booth, views)
 }
 
@@ -171,6 +174,7 @@ fn resident_mib() -> f64 {
     line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0
 }
 
+#[derive(Default)]
 struct LineResult {
     decisions: usize,
     items: usize,
@@ -178,10 +182,13 @@ struct LineResult {
     memory_mib: (f64, f64),
     serialised: u64,
     late_frames: usize,
+    /// Milliseconds of each stage of each inspection.
+    stages_ms: BTreeMap<String, Vec<f32>>,
 }
 
 /// `frames` frames at 30 Hz, an item a second, through all nodes of a composed cell; from the frame's stamp to its decision.
-fn run_line(booth: &Booth, views: &[View], frames: usize) -> LineResult {
+/// `tray` is the empty tray's picture, which a cell of one tray has and a cell of many totes has not.
+fn run_line(booth: &Booth, views: &[View], tray: Option<&View>, frames: usize) -> LineResult {
     let mut plan = Plan::new(ContextOptions::in_process(), Mode::Live);
     let ledger = std::env::temp_dir().join(format!("intact-bench-{}.sqlite", std::process::id()));
     plan.set::<Camera>("source", "topics".to_owned());
@@ -191,11 +198,27 @@ fn run_line(booth: &Booth, views: &[View], frames: usize) -> LineResult {
     let ports = CameraPorts::new(&node);
     let arrivals: Publisher<ItemArrival> = node.publisher("item_arrival", Qos::event()).unwrap();
     let statics = node.publisher("/tf_static", Qos::latched()).unwrap();
-    let tray = Header { frame_id: "tray".into(), ..Header::default() };
-    let pose = vision::pose::transform_to_ros(tray, "camera_color_optical_frame", &booth.cell_from_camera());
+    let in_tray = Header { frame_id: "tray".into(), ..Header::default() };
+    let pose = vision::pose::transform_to_ros(in_tray, "camera_color_optical_frame", &booth.cell_from_camera());
     statics.publish(TFMessage { transforms: vec![pose] }).unwrap();
+    let empty: Vec<Publisher<Image>> = ["color", "aligned_depth_to_color"]
+        .map(|stream| node.publisher(&format!("camera/background/{stream}/image_raw"), Qos::latched()).unwrap())
+        .into();
+    if let Some(tray) = tray {
+        empty[0].publish(tray.color.clone()).unwrap();
+        empty[1].publish(tray.depth.clone()).unwrap();
+    }
 
-    let mut result = LineResult { decisions: 0, items: 0, latencies_ms: Vec::new(), memory_mib: (0.0, 0.0), serialised: 0, late_frames: 0 };
+    let (stage_sender, stage_times) = std::sync::mpsc::channel();
+    let _inspections = node
+        .subscribe("inspection", Qos::event(), move |inspection: Arc<Inspection>| {
+            for timing in &inspection.timings {
+                stage_sender.send((timing.stage.clone(), timing.ms)).unwrap();
+            }
+        })
+        .unwrap();
+
+    let mut result = LineResult::default();
     let start = Instant::now();
     for n in 0..frames {
         let due = start + Duration::from_secs_f64(n as f64 * FRAME_MS / 1e3);
@@ -221,6 +244,9 @@ fn run_line(booth: &Booth, views: &[View], frames: usize) -> LineResult {
     }
     result.memory_mib.1 = resident_mib();
     while result.decisions < result.items && result.take_news(&cell, Duration::from_secs(3)) {}
+    for (stage, ms) in stage_times.try_iter() {
+        result.stages_ms.entry(stage).or_default().push(ms);
+    }
     result.serialised = cell.counters().iter().map(|c| c.serialised).sum();
     cell.stop();
     for suffix in ["", "-wal", "-shm"] {
@@ -263,7 +289,11 @@ fn main() {
         black_box(views[0].color.data.clone());
     });
     let sync_ms = transport_and_sync_ms(&views[0]);
-    let line = run_line(&booth, &views, arguments.frames);
+    let tray = View::of(&booth.background());
+    let line = run_line(&booth, &views, Some(&tray), arguments.frames);
+    let bare = run_line(&booth, &views, None, arguments.frames.min(900));
+    let bare_p99 = percentile(&bare.latencies_ms, 0.99).unwrap_or(f32::NAN);
+    let bare_p50 = percentile(&bare.latencies_ms, 0.5).unwrap_or(f32::NAN);
     let (p50, p99) = (percentile(&line.latencies_ms, 0.5).unwrap_or(f32::NAN), percentile(&line.latencies_ms, 0.99).unwrap_or(f32::NAN));
     let growth = line.memory_mib.1 - line.memory_mib.0;
     report(&[
@@ -277,6 +307,8 @@ fn main() {
         ("messages serialised in process", line.serialised.to_string(), "0".into(), line.serialised == 0),
         ("frame to decision, median", format!("{p50:.1} ms"), "40 ms".into(), p50 <= 40.0),
         ("frame to decision, p99", format!("{p99:.1} ms"), "100 ms".into(), p99 <= 100.0),
+        ("  without a picture of the empty tray, median", format!("{bare_p50:.1} ms"), "40 ms".into(), bare_p50 <= 40.0),
+        ("  without a picture of the empty tray, p99", format!("{bare_p99:.1} ms"), "100 ms".into(), bare_p99 <= 100.0),
         ("items decided", format!("{}/{}", line.decisions, line.items), "all".into(), line.decisions == line.items),
         (
             "memory after a fifth of the run, at its end",
@@ -285,10 +317,20 @@ fn main() {
             growth < 32.0,
         ),
     ]);
+    let stages: BTreeMap<&str, Value> = line
+        .stages_ms
+        .iter()
+        .map(|(stage, ms)| (stage.as_str(), json!({ "p50": percentile(ms, 0.5), "p99": percentile(ms, 0.99) })))
+        .collect();
+    for (stage, ms) in &line.stages_ms {
+        println!("  perception, {stage:<12} {:>37.1} ms", percentile(ms, 0.5).unwrap_or(f32::NAN));
+    }
     let json: Value = json!({
+        "perception_ms": stages,
         "frames": arguments.frames, "items": line.items, "decisions": line.decisions, "late_frames": line.late_frames,
         "transport_and_sync_ms": sync_ms, "copy_ms": copy_ms, "transport_and_sync_per_frame_time": sync_ms / FRAME_MS,
         "serialised": line.serialised, "latency_ms": { "p50": p50, "p99": p99 },
+        "latency_without_tray_ms": { "p50": bare_p50, "p99": bare_p99 },
         "memory_mib": { "early": line.memory_mib.0, "late": line.memory_mib.1 },
     });
     if let Some(out) = arguments.out {

@@ -9,7 +9,9 @@ use anyhow::{Context as _, Result, ensure};
 use captures::load_rgbd;
 use clap::Args;
 use image::{GrayImage, ImageBuffer, Luma, RgbImage};
-use inspection::{DEFAULT_DAMAGE_THRESHOLD, Engine, InspectedItem, Inspection, InspectionParams, Inspector, Report, TractModel, overlay};
+use inspection::{
+    DEFAULT_DAMAGE_THRESHOLD, EmptyTray, Engine, InspectedItem, Inspection, InspectionParams, Inspector, Report, TractModel, overlay,
+};
 use matching::{Cutout, Gallery, GalleryOptions};
 use serde::Serialize;
 use vision::RgbdFrame;
@@ -126,7 +128,7 @@ pub fn run(args: InspectArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn load(args: &InspectArgs) -> Result<(RgbdFrame, Option<RgbdFrame>)> {
+fn load(args: &InspectArgs) -> Result<(RgbdFrame, Option<EmptyTray>)> {
     let unit = args.depth_unit;
     let depth = args.depth.as_deref().zip(unit);
     let frame = load_rgbd(&args.color, depth, args.intrinsics)?;
@@ -138,7 +140,7 @@ fn load(args: &InspectArgs) -> Result<(RgbdFrame, Option<RgbdFrame>)> {
             Some(load_rgbd(color, Some((depth, unit)), args.intrinsics)?)
         }
     };
-    Ok((frame, background))
+    Ok((frame, background.map(EmptyTray::new)))
 }
 
 fn compare(dir: &Path, frame: &RgbdFrame, inspection: &Inspection) -> Result<Vec<Match>> {

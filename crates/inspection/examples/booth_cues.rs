@@ -10,7 +10,7 @@ use std::error::Error;
 use std::io::Write;
 
 use booth::{Booth, BoothSpec};
-use inspection::{CUE_NAMES, InspectionParams, inspect, measure_cues};
+use inspection::{CUE_NAMES, EmptyTray, InspectionParams, inspect, measure_cues};
 
 fn argument(name: &str) -> Option<String> {
     std::env::args().skip_while(|a| a != name).nth(1)
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     writeln!(out, "seed,index,family,lookalike,label,types,score,found,{}", CUE_NAMES.join(","))?;
     for seed in from.parse::<u64>()?..to.parse::<u64>()? {
         let booth = Booth::new(BoothSpec { seed, damage_fraction: 0.5, ..BoothSpec::default() })?;
-        let background = booth.background();
+        let background = EmptyTray::new(booth.background());
         for index in 0..items {
             let capture = booth.capture(index);
             let mut params = InspectionParams::default();

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use inspection::{CUE_NAMES, InspectionParams, inspect, measure_cues};
+use inspection::{CUE_NAMES, EmptyTray, InspectionParams, inspect, measure_cues};
 use vision::{ColorImage, DepthImage, Intrinsics, LabelMask, RgbdFrame};
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
@@ -22,7 +22,7 @@ type Fallible<T> = Result<T, Box<dyn Error>>;
 struct Case {
     name: String,
     frame: RgbdFrame,
-    background: Option<RgbdFrame>,
+    background: Option<EmptyTray>,
     truth: Vec<u16>,
 }
 
@@ -148,7 +148,12 @@ fn tote(data: &Path) -> Fallible<Vec<Case>> {
             let load = |kind: &str| -> Fallible<RgbdFrame> {
                 Ok(frame(color(&dir.join(format!("{kind}-{n}.color.png")))?, depth(&dir.join(format!("{kind}-{n}.depth.png")), 1e-4)?, k))
             };
-            Ok(Case { name: format!("tote-{n}"), frame: load("input")?, background: Some(load("background")?), truth: Vec::new() })
+            Ok(Case {
+                name: format!("tote-{n}"),
+                frame: load("input")?,
+                background: Some(EmptyTray::new(load("background")?)),
+                truth: Vec::new(),
+            })
         })
         .collect()
 }

@@ -3,6 +3,8 @@
 use nalgebra::Vector3;
 use vision::{DepthImage, Intrinsics};
 
+use crate::bands::bands;
+
 /// Columns above which depth is thinned: an item keeps hundreds of samples, the work halves twice.
 const MAX_COLUMNS: u32 = 800;
 
@@ -20,6 +22,8 @@ pub(crate) struct Grid {
     pub camera: Intrinsics,
     /// Metres along the optical axis, 0 = invalid.
     pub z: Vec<f32>,
+    /// Points of the cells in the camera frame, metres; the origin where depth is invalid.
+    points: Vec<V3>,
 }
 
 /// A camera of 60° for frames that come without `camera_info`: shapes stay plausible, metres are only approximate.
@@ -46,37 +50,78 @@ fn thinned(camera: &Intrinsics, step: usize, w: usize, h: usize) -> Intrinsics {
     }
 }
 
+/// Median of the valid samples of one block, the lower one of an even number; 0 without any.
+fn median(block: &mut [f32]) -> f32 {
+    block.sort_unstable_by(f32::total_cmp);
+    let valid = &block[block.partition_point(|z| *z <= 0.0)..];
+    valid.get(valid.len().saturating_sub(1) / 2).copied().unwrap_or(0.0)
+}
+
+/// As [`median`] of four, without a sort where all are valid: most blocks of most frames.
+fn median_of_4(mut block: [f32; 4]) -> f32 {
+    let [a, b, c, d] = block;
+    let (low, other_low) = (a.min(b), c.min(d));
+    if low.min(other_low) > 0.0 {
+        return low.max(other_low).min(a.max(b).min(c.max(d)));
+    }
+    median(&mut block)
+}
+
+/// One sample a block of `step` × `step`: the median of its valid samples, never a mixture of two surfaces.
+fn thin(depth: &DepthImage, step: usize, w: usize, h: usize) -> Vec<f32> {
+    if step == 1 {
+        return depth.data().to_vec();
+    }
+    let row_len = depth.width() as usize;
+    let mut z = vec![0.0; w * h];
+    bands(&mut z, w, |rows, out| {
+        let mut block = vec![0.0f32; step * step];
+        for (y, line) in rows.zip(out.chunks_exact_mut(w)) {
+            let source = &depth.data()[y * step * row_len..(y + 1) * step * row_len];
+            if step == 2 {
+                let (above, below) = source.split_at(row_len);
+                for ((cell, [a, b]), [c, d]) in line.iter_mut().zip(above.as_chunks::<2>().0).zip(below.as_chunks::<2>().0) {
+                    *cell = median_of_4([*a, *b, *c, *d]);
+                }
+                continue;
+            }
+            for (x, cell) in line.iter_mut().enumerate() {
+                for (part, row) in block.chunks_exact_mut(step).zip(source.chunks_exact(row_len)) {
+                    part.copy_from_slice(&row[x * step..(x + 1) * step]);
+                }
+                *cell = median(&mut block);
+            }
+        }
+    });
+    z
+}
+
 impl Grid {
+    /// A grid from its samples.
+    pub fn from_samples(w: usize, h: usize, step: usize, camera: Intrinsics, z: Vec<f32>) -> Self {
+        let columns: Vec<f32> = (0..w).map(|u| (u as f32 - camera.cx as f32) / camera.fx as f32).collect();
+        let mut points = vec![V3::zeros(); z.len()];
+        for (v, (row, line)) in z.chunks_exact(w.max(1)).zip(points.chunks_exact_mut(w.max(1))).enumerate() {
+            let ray_y = (v as f32 - camera.cy as f32) / camera.fy as f32;
+            for ((point, z), ray_x) in line.iter_mut().zip(row).zip(&columns) {
+                *point = V3::new(ray_x * z, ray_y * z, *z);
+            }
+        }
+        Self { w, h, step, camera, z, points }
+    }
+
     /// Thins `depth`; a cell takes the median of its valid samples, never a mixture of two surfaces.
     pub fn new(depth: &DepthImage, camera: &Intrinsics) -> Self {
         let step = step_for(depth.width());
         let (w, h) = (depth.width() as usize / step, depth.height() as usize / step);
-        let z = if step == 1 {
-            depth.data().to_vec()
-        } else {
-            let row_len = depth.width() as usize;
-            let mut block = Vec::with_capacity(step * step);
-            let mut z = Vec::with_capacity(w * h);
-            for y in 0..h {
-                for x in 0..w {
-                    block.clear();
-                    for row in depth.data().chunks_exact(row_len).skip(y * step).take(step) {
-                        block.extend(row.iter().skip(x * step).take(step).filter(|d| **d > 0.0));
-                    }
-                    block.sort_unstable_by(f32::total_cmp);
-                    z.push(block.get(block.len().saturating_sub(1) / 2).copied().unwrap_or(0.0));
-                }
-            }
-            z
-        };
-        Self { w, h, step, camera: thinned(camera, step, w, h), z }
+        Self::from_samples(w, h, step, thinned(camera, step, w, h), thin(depth, step, w, h))
     }
 
     /// The grid of a picture without depth.
     pub fn new_flat(width: u32, height: u32, camera: &Intrinsics) -> Self {
         let step = step_for(width);
         let (w, h) = (width as usize / step, height as usize / step);
-        Self { w, h, step, camera: thinned(camera, step, w, h), z: vec![0.0; w * h] }
+        Self::from_samples(w, h, step, thinned(camera, step, w, h), vec![0.0; w * h])
     }
 
     /// Number of cells.
@@ -93,7 +138,7 @@ impl Grid {
 
     /// Point of cell `i` in the camera frame, metres; the origin where depth is invalid.
     pub fn point(&self, i: usize) -> V3 {
-        self.ray(i) * self.z[i]
+        self.points[i]
     }
 
     /// Cells that cover `metres` at depth `z_m`.
@@ -105,5 +150,25 @@ impl Grid {
     pub fn cell_area_m2(&self, i: usize) -> f32 {
         let z = self.z[i];
         z * z / (self.camera.fx * self.camera.fy) as f32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_gives_its_lower_median_of_what_is_valid() {
+        for (block, expected) in [
+            ([4.0, 1.0, 3.0, 2.0], 2.0),
+            ([1.0, 1.0, 9.0, 9.0], 1.0),
+            ([5.0, 0.0, 3.0, 4.0], 4.0),
+            ([0.0, 7.0, 0.0, 6.0], 6.0),
+            ([0.0, 0.0, 0.0, 2.0], 2.0),
+            ([0.0; 4], 0.0),
+        ] {
+            assert_eq!(median_of_4(block), expected, "{block:?}");
+            assert_eq!(median(&mut block.clone()), expected, "{block:?}");
+        }
     }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use vision::{HeatMap, LabelMask, Rect, RgbdFrame};
 
 use crate::InspectionError;
-use crate::damage::{self, Assessment};
+use crate::damage::{self, Assessment, Relief};
 use crate::defect::{DEFAULT_DAMAGE_THRESHOLD, Defect};
 use crate::engine::Engine;
 use crate::model_score;
 use crate::pick::{PickPoint, pick_point, size_m};
 use crate::quality::{self, Quality};
-use crate::segment::{self, SegmentationParams, SupportPlane};
+use crate::segment::{self, Cells, EmptyTray, Instance, SegmentationParams, SupportPlane};
 
 /// Settings of an inspection.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,7 +86,7 @@ pub struct Inspector {
 ///
 /// # Errors
 /// When the pictures differ in size.
-pub fn inspect(frame: &RgbdFrame, background: Option<&RgbdFrame>, params: &InspectionParams) -> Result<Inspection, InspectionError> {
+pub fn inspect(frame: &RgbdFrame, background: Option<&EmptyTray>, params: &InspectionParams) -> Result<Inspection, InspectionError> {
     Inspector { params: params.clone(), engine: None }.inspect(frame, background, &mut |_| ())
 }
 
@@ -99,7 +99,7 @@ impl Inspector {
     pub fn inspect(
         &self,
         frame: &RgbdFrame,
-        background: Option<&RgbdFrame>,
+        background: Option<&EmptyTray>,
         on_stage: &mut dyn FnMut(&'static str),
     ) -> Result<Inspection, InspectionError> {
         let found = segment::analyse(frame, background, &self.params.segmentation)?;
@@ -109,14 +109,11 @@ impl Inspector {
         let suspect = quality::is_depth_unit_suspect(frame);
         let mut items = Vec::with_capacity(found.segmentation.instances.len());
         for instance in &found.segmentation.instances {
-            let relief = damage::Relief::of(&found.cells, instance.id);
-            let mut assessment = match &relief {
-                Some(relief) => damage::assess(relief, &found.cells),
-                None => Assessment::unknown(),
-            };
-            if let Some(engine) = &self.engine {
-                assessment = model_score::assess(engine.as_ref(), frame, instance, relief.as_ref())?;
-            }
+            let (quality, (relief, assessment)) = rayon::join(
+                || quality::of_item(frame, &found.segmentation, instance, suspect),
+                || self.assess(frame, &found.cells, instance),
+            );
+            let assessment = assessment?;
             assessment.draw(&mut heatmap);
             let support = found.segmentation.support.as_ref();
             // Without intrinsics metres are a guess, and a robot must not act on guesses.
@@ -127,7 +124,7 @@ impl Inspector {
                 area_px: instance.area_px,
                 damage_score: assessment.overall(),
                 defects: assessment.defects(self.params.damage_threshold),
-                quality: quality::of_item(frame, &found.segmentation, instance, suspect),
+                quality,
                 pick: measured.and_then(|r| pick_point(&found.cells, r, support)),
                 size_m: measured.map_or([0.0; 3], |r| size_m(&found.cells, r, support)),
             });
@@ -148,6 +145,19 @@ impl Inspector {
     }
 }
 
+impl Inspector {
+    /// The relief of one item, when it has depth, and its scores.
+    fn assess(&self, frame: &RgbdFrame, cells: &Cells, item: &Instance) -> (Option<Relief>, Result<Assessment, InspectionError>) {
+        let relief = Relief::of(cells, item.id);
+        let assessment = match (&self.engine, &relief) {
+            (Some(engine), _) => model_score::assess(engine.as_ref(), frame, item, relief.as_ref()),
+            (None, Some(relief)) => Ok(damage::assess(relief, cells)),
+            (None, None) => Ok(Assessment::unknown()),
+        };
+        (relief, assessment)
+    }
+}
+
 /// The cues ([`crate::CUE_NAMES`]) of every item with depth, with its label in the mask: what the trees of the classical
 /// scorer are fitted to.
 ///
@@ -155,7 +165,7 @@ impl Inspector {
 /// When the pictures differ in size.
 pub fn measure_cues(
     frame: &RgbdFrame,
-    background: Option<&RgbdFrame>,
+    background: Option<&EmptyTray>,
     params: &SegmentationParams,
 ) -> Result<Vec<(u16, Vec<f32>)>, InspectionError> {
     let found = segment::analyse(frame, background, params)?;
@@ -163,6 +173,6 @@ pub fn measure_cues(
         .segmentation
         .instances
         .iter()
-        .filter_map(|i| Some((i.id, damage::measure(&damage::Relief::of(&found.cells, i.id)?).to_vec())))
+        .filter_map(|i| Some((i.id, damage::measure(&Relief::of(&found.cells, i.id)?).to_vec())))
         .collect())
 }

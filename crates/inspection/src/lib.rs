@@ -7,6 +7,7 @@
 //! Nothing here reads a clock, a file (but for [`TractModel::load`]) or a random source: the same frame gives the same
 //! bytes.
 
+mod bands;
 mod damage;
 mod defect;
 mod engine;
@@ -29,4 +30,4 @@ pub use overlay::overlay;
 pub use pick::PickPoint;
 pub use quality::{Quality, is_depth_unit_suspect};
 pub use report::{Report, ReportDefect, ReportItem};
-pub use segment::{Instance, Segmentation, SegmentationParams, SupportPlane, segment};
+pub use segment::{EmptyTray, Instance, Segmentation, SegmentationParams, SupportPlane, segment};

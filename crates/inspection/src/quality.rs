@@ -46,46 +46,77 @@ pub fn is_depth_unit_suspect(frame: &RgbdFrame) -> bool {
     })
 }
 
-/// Judges the picture of one item.
-pub(crate) fn of_item(frame: &RgbdFrame, found: &Segmentation, item: &Instance, unit_suspect: bool) -> Quality {
+/// Counts over the pixels of one item.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    pixels: u32,
+    bright: u32,
+    dark: u32,
+    valid: u32,
+    inner: u32,
+    laplace: f64,
+    laplace_squares: f64,
+}
+
+/// Grey levels of one row's columns `from..to`, 0 to 255.
+fn gray_row(rgb: &[u8], row: usize, width: usize, from: usize, to: usize, out: &mut Vec<i32>) {
+    out.clear();
+    let pixels = rgb[3 * (row * width + from)..3 * (row * width + to)].as_chunks::<3>().0;
+    out.extend(pixels.iter().map(|[r, g, b]| (77 * i32::from(*r) + 150 * i32::from(*g) + 29 * i32::from(*b)) >> 8));
+}
+
+fn count(frame: &RgbdFrame, found: &Segmentation, item: &Instance) -> Counts {
     let (w, h) = (frame.color.width() as usize, frame.color.height() as usize);
     let rgb = frame.color.data();
-    let gray = |i: usize| (77 * i32::from(rgb[3 * i]) + 150 * i32::from(rgb[3 * i + 1]) + 29 * i32::from(rgb[3 * i + 2])) >> 8;
     let depth = frame.depth.as_ref().map(|d| d.data());
-    let (mut n, mut bright, mut dark, mut valid) = (0u32, 0u32, 0u32, 0u32);
-    let (mut sum, mut squares, mut inner) = (0.0f64, 0.0f64, 0u32);
     let b = item.bbox;
+    let (x0, x1) = (b.x as usize, (b.x + b.w) as usize);
+    // One more column on each side, for the Laplacian.
+    let (from, to) = (x0.saturating_sub(1), (x1 + 1).min(w));
+    let mut rows = [Vec::new(), Vec::new(), Vec::new()];
+    let mut counts = Counts::default();
     for y in b.y as usize..(b.y + b.h) as usize {
-        for x in b.x as usize..(b.x + b.w) as usize {
-            let i = y * w + x;
-            if found.mask.data()[i] != item.id {
-                continue;
-            }
-            n += 1;
-            let v = gray(i);
-            bright += u32::from(rgb[3 * i..3 * i + 3].iter().all(|c| *c >= 252));
-            dark += u32::from(v <= 8);
-            valid += u32::from(depth.is_some_and(|d| d[i] > 0.0));
+        if rows[1].is_empty() {
+            gray_row(rgb, y.saturating_sub(1), w, from, to, &mut rows[0]);
+            gray_row(rgb, y, w, from, to, &mut rows[1]);
+        } else {
+            rows.rotate_left(1);
+        }
+        gray_row(rgb, (y + 1).min(h - 1), w, from, to, &mut rows[2]);
+        for x in (x0..x1).filter(|x| found.mask.data()[y * w + x] == item.id) {
+            let (i, k) = (y * w + x, x - from);
+            let v = rows[1][k];
+            counts.pixels += 1;
+            counts.bright += u32::from(v >= 252 && rgb[3 * i..3 * i + 3].iter().all(|c| *c >= 252));
+            counts.dark += u32::from(v <= 8);
+            counts.valid += u32::from(depth.is_some_and(|d| d[i] > 0.0));
             if x > 0 && y > 0 && x + 1 < w && y + 1 < h {
-                let laplace = f64::from(4 * v - gray(i - 1) - gray(i + 1) - gray(i - w) - gray(i + w));
-                sum += laplace;
-                squares += laplace * laplace;
-                inner += 1;
+                let laplace = f64::from(4 * v - rows[1][k - 1] - rows[1][k + 1] - rows[0][k] - rows[2][k]);
+                counts.laplace += laplace;
+                counts.laplace_squares += laplace * laplace;
+                counts.inner += 1;
             }
         }
     }
-    let share = |k: u32| k as f32 / n.max(1) as f32;
-    let mean = sum / f64::from(inner.max(1));
-    let sharpness = (squares / f64::from(inner.max(1)) - mean * mean) as f32;
+    counts
+}
+
+/// Judges the picture of one item.
+pub(crate) fn of_item(frame: &RgbdFrame, found: &Segmentation, item: &Instance, unit_suspect: bool) -> Quality {
+    let counts = count(frame, found, item);
+    let share = |k: u32| k as f32 / counts.pixels.max(1) as f32;
+    let inner = f64::from(counts.inner.max(1));
+    let mean = counts.laplace / inner;
+    let sharpness = (counts.laplace_squares / inner - mean * mean) as f32;
     Quality {
         blurred: sharpness < SHARPNESS_FLOOR,
         clipped: item.clipped,
-        overexposed: share(bright) > EXPOSURE_SHARE,
-        underexposed: share(dark) > EXPOSURE_SHARE,
-        depth_missing: share(valid) < DEPTH_SHARE,
+        overexposed: share(counts.bright) > EXPOSURE_SHARE,
+        underexposed: share(counts.dark) > EXPOSURE_SHARE,
+        depth_missing: share(counts.valid) < DEPTH_SHARE,
         depth_unit_suspect: unit_suspect,
         background_missing: !found.used_background,
-        depth_valid_fraction: share(valid),
+        depth_valid_fraction: share(counts.valid),
         sharpness,
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use inspection::{InspectedItem, Inspection as Seen, Inspector, PickPoint, Severity};
+use inspection::{EmptyTray, InspectedItem, Inspection as Seen, Inspector, PickPoint, Severity};
 use intact_msgs::msg::{DefectScore, Inspection, ItemInstance, QualityFlags, StageTiming};
 use nalgebra::{UnitQuaternion, Vector3};
 use ros_interfaces::builtin_interfaces::msg::Time;
@@ -21,7 +21,7 @@ use crate::frames::View;
 pub(crate) struct Background {
     pub color: Option<Arc<Image>>,
     pub depth: Option<Arc<Image>>,
-    converted: OnceLock<Result<Option<RgbdFrame>, ImageError>>,
+    converted: OnceLock<Result<Option<EmptyTray>, ImageError>>,
 }
 
 impl Background {
@@ -30,11 +30,12 @@ impl Background {
     }
 
     /// As a value; `None` as long as there is no colour.
-    fn frame(&self) -> Result<Option<&RgbdFrame>, ImageError> {
+    fn tray(&self) -> Result<Option<&EmptyTray>, ImageError> {
         let convert = || {
             let Some(color) = &self.color else { return Ok(None) };
             let depth = self.depth.as_ref().map(|d| depth_from_ros(d)).transpose()?;
-            Ok(Some(RgbdFrame { color: Arc::new(color_from_ros(color)?), depth: depth.map(Arc::new), intrinsics: None }))
+            let color = Arc::new(color_from_ros(color)?);
+            Ok(Some(EmptyTray::new(RgbdFrame { color, depth: depth.map(Arc::new), intrinsics: None })))
         };
         self.converted.get_or_init(convert).as_ref().map(Option::as_ref).map_err(Clone::clone)
     }
@@ -109,7 +110,7 @@ fn inspect(look: &Look<'_>, inspector: &Inspector, watch: &mut Stopwatch) -> Res
     let depth = look.view.depth.as_ref().map(|d| depth_from_ros(d)).transpose().map_err(|e| sentence("depth", &e))?;
     let intrinsics = look.view.info.as_ref().map(|i| intrinsics_from_ros(i)).transpose().map_err(|e| sentence("camera_info", &e))?;
     let frame = RgbdFrame { color: Arc::new(color), depth: depth.map(Arc::new), intrinsics };
-    let background = look.background.frame().map_err(|e| sentence("background", &e))?;
+    let background = look.background.tray().map_err(|e| sentence("background", &e))?;
     watch.lap("convert");
     inspector.inspect(&frame, background, &mut |stage| watch.lap(stage)).map_err(|e| e.to_string())
 }

@@ -71,10 +71,20 @@ impl Assessment {
 
     /// Adds the item to a heat map: evidence of each type, scaled by its score.
     pub fn draw(&self, heat: &mut HeatMap) {
-        for (score, place) in self.scores.iter().zip(&self.places) {
-            if let Some(place) = place.as_ref().filter(|_| *score > 0.02) {
-                place.draw(heat, *score);
+        let shown = self.scores.iter().zip(&self.places).filter(|(score, _)| **score > 0.02);
+        let mut merged: Option<EvidenceMap> = None;
+        for (score, place) in shown.filter_map(|(s, p)| p.as_ref().map(|p| (*s, p))) {
+            let all = merged.get_or_insert_with(|| EvidenceMap { values: vec![0.0; place.values.len()], ..place.clone() });
+            if all.values.len() != place.values.len() || all.w != place.w {
+                place.draw(heat, score);
+                continue;
             }
+            for (value, v) in all.values.iter_mut().zip(&place.values) {
+                *value = value.max((score * v).clamp(0.0, 1.0));
+            }
+        }
+        if let Some(all) = merged {
+            all.draw(heat, 1.0);
         }
     }
 }
@@ -102,21 +112,24 @@ impl EvidenceMap {
         }
         let (width, height) = (heat.width() as usize, heat.height() as usize);
         let (px, py) = self.pitch_px;
+        let x_from = self.origin_px.0.max(0.0) as usize;
         let x_end = ((self.origin_px.0 + self.w as f32 * px).max(0.0) as usize).min(width);
         let y_end = ((self.origin_px.1 + h as f32 * py).max(0.0) as usize).min(height);
+        let place = |at: usize, origin: f32, pitch: f32, n: usize| {
+            let u = ((at as f32 - origin + 0.5) / pitch - 0.5).clamp(0.0, (n - 1) as f32);
+            (u as usize, (u as usize + 1).min(n - 1), u.fract())
+        };
+        let columns: Vec<(usize, usize, f32)> = (x_from..x_end).map(|x| place(x, self.origin_px.0, px, self.w)).collect();
+        let mut line = vec![0.0f32; self.w];
         for y in self.origin_px.1.max(0.0) as usize..y_end {
-            let v = ((y as f32 - self.origin_px.1 + 0.5) / py - 0.5).clamp(0.0, (h - 1) as f32);
-            let (y0, fy) = (v as usize, v.fract());
-            let y1 = (y0 + 1).min(h - 1);
-            for x in self.origin_px.0.max(0.0) as usize..x_end {
-                let u = ((x as f32 - self.origin_px.0 + 0.5) / px - 0.5).clamp(0.0, (self.w - 1) as f32);
-                let (x0, fx) = (u as usize, u.fract());
-                let x1 = (x0 + 1).min(self.w - 1);
-                let at = |x: usize, y: usize| self.values[y * self.w + x];
-                let top = at(x0, y0) * (1.0 - fx) + at(x1, y0) * fx;
-                let low = at(x0, y1) * (1.0 - fx) + at(x1, y1) * fx;
-                let value = (scale * (top * (1.0 - fy) + low * fy)).clamp(0.0, 1.0);
-                let cell = &mut heat.data_mut()[y * width + x];
+            let (y0, y1, fy) = place(y, self.origin_px.1, py, h);
+            let (top, low) = (&self.values[y0 * self.w..][..self.w], &self.values[y1 * self.w..][..self.w]);
+            for (value, (a, b)) in line.iter_mut().zip(top.iter().zip(low)) {
+                *value = scale * (a * (1.0 - fy) + b * fy);
+            }
+            let cells = &mut heat.data_mut()[y * width + x_from..y * width + x_end];
+            for (cell, (x0, x1, fx)) in cells.iter_mut().zip(&columns) {
+                let value = (line[*x0] * (1.0 - fx) + line[*x1] * fx).clamp(0.0, 1.0);
                 *cell = cell.max(value);
             }
         }

@@ -3,40 +3,68 @@
 use vision::ColorImage;
 
 use super::components::smooth;
+use crate::bands::bands;
+
+/// Sensor noise and rounding of dark pixels, grey levels: keeps ratios of small numbers quiet.
+const FLOOR: f32 = 16.0;
 
 /// Mean colours of the grid's cells, RGB in [0, 255], smoothed over 3 × 3 cells.
 pub(crate) fn cell_colors(color: &ColorImage, step: usize) -> (usize, usize, Vec<[f32; 3]>) {
     let (w, h) = (color.width() as usize / step, color.height() as usize / step);
     let row_len = color.width() as usize * 3;
     let inv = 1.0 / (step * step) as f32;
-    let mut cells = Vec::with_capacity(w * h);
-    for y in 0..h {
-        for x in 0..w {
-            let mut sum = [0.0f32; 3];
-            for row in color.data().chunks_exact(row_len).skip(y * step).take(step) {
-                for p in row[x * step * 3..(x + 1) * step * 3].as_chunks::<3>().0 {
-                    for (s, v) in sum.iter_mut().zip(p) {
-                        *s += f32::from(*v);
+    let mut cells = vec![[0.0f32; 3]; w * h];
+    bands(&mut cells, w, |rows, out| {
+        for (y, line) in rows.zip(out.chunks_exact_mut(w)) {
+            for row in color.data()[y * step * row_len..(y + 1) * step * row_len].chunks_exact(row_len) {
+                if step == 2 {
+                    // The common case, without an inner loop.
+                    for (cell, [r, g, b, r2, g2, b2]) in line.iter_mut().zip(row.as_chunks::<6>().0) {
+                        let sum = |a: &u8, b: &u8| f32::from(u16::from(*a) + u16::from(*b));
+                        *cell = [cell[0] + sum(r, r2), cell[1] + sum(g, g2), cell[2] + sum(b, b2)];
+                    }
+                    continue;
+                }
+                for (cell, block) in line.iter_mut().zip(row.chunks_exact(3 * step)) {
+                    for p in block.as_chunks::<3>().0 {
+                        for (sum, v) in cell.iter_mut().zip(p) {
+                            *sum += f32::from(*v);
+                        }
                     }
                 }
             }
-            cells.push(sum.map(|s| s * inv));
+            line.iter_mut().for_each(|cell| *cell = cell.map(|sum| sum * inv));
         }
-    }
+    });
     (w, h, blur3(&cells, w))
 }
 
+fn mean3(a: [f32; 3], b: [f32; 3], c: [f32; 3]) -> [f32; 3] {
+    [0, 1, 2].map(|k| (a[k] + b[k] + c[k]) * (1.0 / 3.0))
+}
+
 fn blur3(cells: &[[f32; 3]], w: usize) -> Vec<[f32; 3]> {
-    let mean3 = |a: [f32; 3], b: [f32; 3], c: [f32; 3]| [0, 1, 2].map(|k| (a[k] + b[k] + c[k]) / 3.0);
-    let rows: Vec<[f32; 3]> =
-        cells.chunks_exact(w).flat_map(|row| (0..w).map(|x| mean3(row[x.saturating_sub(1)], row[x], row[(x + 1).min(w - 1)]))).collect();
     let h = cells.len() / w;
-    (0..cells.len())
-        .map(|i| {
-            let (x, y) = (i % w, i / w);
-            mean3(rows[y.saturating_sub(1) * w + x], rows[i], rows[(y + 1).min(h - 1) * w + x])
-        })
-        .collect()
+    let mut rows = vec![[0.0f32; 3]; cells.len()];
+    bands(&mut rows, w, |own, out| {
+        for (y, line) in own.zip(out.chunks_exact_mut(w)) {
+            let row = &cells[y * w..(y + 1) * w];
+            for (x, cell) in line.iter_mut().enumerate() {
+                *cell = mean3(row[x.saturating_sub(1)], row[x], row[(x + 1).min(w - 1)]);
+            }
+        }
+    });
+    let mut blurred = vec![[0.0f32; 3]; cells.len()];
+    bands(&mut blurred, w, |own, out| {
+        for (y, line) in own.zip(out.chunks_exact_mut(w)) {
+            let at = |y: usize| &rows[y * w..(y + 1) * w];
+            let around = at(y.saturating_sub(1)).iter().zip(at(y)).zip(at((y + 1).min(h - 1)));
+            for (cell, ((above, own), below)) in line.iter_mut().zip(around) {
+                *cell = mean3(*above, *own, *below);
+            }
+        }
+    });
+    blurred
 }
 
 /// Cells whose colour differs from the empty tray's by more than light and shadow explain.
@@ -50,18 +78,26 @@ pub(crate) fn changed_colors(now: &[[f32; 3]], empty: &[[f32; 3]], w: usize) -> 
     // Most of the picture is tray: its median tells the noise, eight times that is no noise.
     let hue_limit = (8.0 * sample.get(sample.len() / 2).copied().unwrap_or(0.0)).clamp(0.06, 0.2);
     let differs = |a: &[f32; 3], b: &[f32; 3]| {
-        let (hue, brightness) = shift(a, b, &gain);
-        hue > hue_limit || !(-0.75..=0.25).contains(&brightness)
+        // Most cells are plain tray: what is equal to 3 % in each channel is within any limit, and needs no logarithm.
+        let equal = (0..3).all(|k| {
+            let (a, b) = (a[k] + FLOOR, b[k] * gain[k] + FLOOR);
+            (a - b).abs() < 0.03 * b
+        });
+        !equal && {
+            let (hue, brightness) = shift(a, b, &gain);
+            hue > hue_limit || !(-0.75..=0.25).contains(&brightness)
+        }
     };
-    let mut mask: Vec<bool> = (0..now.len())
-        .map(|i| {
+    let mut mask = vec![false; now.len()];
+    bands(&mut mask, w, |rows, out| {
+        for (i, changed) in (rows.start * w..).zip(out) {
             // The tray may have moved by a cell: the best match of the neighbourhood counts.
             let (x, y) = (i % w, i / w);
-            differs(&now[i], &empty[i])
+            *changed = differs(&now[i], &empty[i])
                 && (y.saturating_sub(1)..=(y + 1).min(h - 1))
-                    .all(|yy| (x.saturating_sub(1)..=(x + 1).min(w - 1)).all(|xx| differs(&now[i], &empty[yy * w + xx])))
-        })
-        .collect();
+                    .all(|yy| (x.saturating_sub(1)..=(x + 1).min(w - 1)).all(|xx| differs(&now[i], &empty[yy * w + xx])));
+        }
+    });
     smooth(&mut mask, w);
     mask
 }
@@ -69,8 +105,6 @@ pub(crate) fn changed_colors(now: &[[f32; 3]], empty: &[[f32; 3]], w: usize) -> 
 /// How far a colour moved: largest departure of a channel from the common brightness, and that brightness, both as
 /// logarithms of ratios.
 fn shift(a: &[f32; 3], b: &[f32; 3], gain: &[f32; 3]) -> (f32, f32) {
-    // Sensor noise and rounding of dark pixels: keeps ratios of small numbers quiet.
-    const FLOOR: f32 = 16.0;
     let ratio = [0, 1, 2].map(|k| ((a[k] + FLOOR) / (b[k] * gain[k] + FLOOR)).ln());
     let mean = (ratio[0] + ratio[1] + ratio[2]) / 3.0;
     (ratio.iter().map(|r| (r - mean).abs()).fold(0.0, f32::max), mean)

@@ -24,12 +24,23 @@ pub(crate) fn parts(mask: &[bool], w: usize, joined: impl Fn(usize, usize) -> bo
         while let Some(i) = stack.pop() {
             size += 1;
             let x = i % w;
-            let around = [(x > 0).then(|| i - 1), (x + 1 < w).then(|| i + 1), i.checked_sub(w), (i + w < mask.len()).then(|| i + w)];
-            for j in around.into_iter().flatten() {
+            let mut visit = |j: usize| {
                 if mask[j] && of[j] == 0 && joined(i, j) {
                     of[j] = id;
                     stack.push(j);
                 }
+            };
+            if x > 0 {
+                visit(i - 1);
+            }
+            if x + 1 < w {
+                visit(i + 1);
+            }
+            if i >= w {
+                visit(i - w);
+            }
+            if i + w < mask.len() {
+                visit(i + w);
             }
         }
         sizes.push(size);

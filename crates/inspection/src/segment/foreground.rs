@@ -1,9 +1,9 @@
 //! Which cells belong to items: above the support, or different from the empty tray.
 
-use vision::{DepthImage, Intrinsics};
-
 use super::components::{parts, smooth};
 use super::plane::SupportPlane;
+use super::tray::Known;
+use crate::bands::bands;
 use crate::grid::{Grid, V3};
 
 /// Least height above the support that counts as matter, metres.
@@ -31,18 +31,13 @@ pub(crate) struct Foreground {
     pub stained: Vec<bool>,
 }
 
-/// Heights over the plane of all cells.
-pub(crate) fn heights(grid: &Grid, plane: &SupportPlane) -> Vec<f32> {
-    (0..grid.len()).map(|i| plane.height_m(grid, i).unwrap_or(0.0)).collect()
-}
-
 fn threshold_m(plane: &SupportPlane, z_m: f32) -> f32 {
     (NOISE_SIGMAS * plane.noise_at_m(z_m)).max(MIN_HEIGHT_M)
 }
 
 /// Cells above the plane and over the part of it that was seen.
 pub(crate) fn above_plane(grid: &Grid, plane: &SupportPlane) -> Foreground {
-    let height_m = heights(grid, plane);
+    let height_m = plane.heights_m(grid);
     let outline = Outline::of(grid, plane, &height_m);
     let mut mask: Vec<bool> = (0..grid.len())
         .map(|i| {
@@ -72,28 +67,21 @@ fn cut_skirts(mask: &mut [bool], height_m: &[f32], w: usize) {
 }
 
 /// Cells that rise over the empty tray, or show another colour where depth cannot tell.
-pub(crate) fn against_background(
-    grid: &Grid,
-    plane: Option<&SupportPlane>,
-    background: Option<&DepthImage>,
-    camera: &Intrinsics,
-    changed: Option<&[bool]>,
-) -> Foreground {
-    let height_m = plane.map_or_else(|| vec![0.0; grid.len()], |p| heights(grid, p));
+pub(crate) fn against_background(grid: &Grid, plane: Option<&SupportPlane>, tray: &Known, changed: &[bool]) -> Foreground {
+    let height_m = plane.map_or_else(|| vec![0.0; grid.len()], |p| p.heights_m(grid));
     let mut mask = vec![false; grid.len()];
     let mut rises = vec![0.0f32; grid.len()];
-    if let Some(background) = background {
-        let empty = Grid::new(background, camera);
-        let floor = plane.map(|p| heights(&empty, p));
+    if let Some(empty_z) = &tray.z_m {
+        let floor = tray.height_m.as_ref();
         for i in 0..grid.len() {
-            let (z, z0) = (grid.z[i], empty.z[i]);
+            let (z, z0) = (grid.z[i], empty_z[i]);
             if z <= 0.0 {
                 continue;
             }
             let noise = plane.map_or(0.002, |p| p.noise_m) * z * z;
             let limit = (NOISE_SIGMAS * 1.4 * noise).max(MIN_HEIGHT_M);
             if z0 > 0.0 {
-                rises[i] = floor.as_ref().map_or(z0 - z, |f| height_m[i] - f[i]);
+                rises[i] = floor.map_or(z0 - z, |f| height_m[i] - f[i]);
                 mask[i] = rises[i] > limit && z0 - z > 0.5 * limit;
             } else {
                 // The empty tray gave no depth here: only what stands clearly over the support is matter.
@@ -103,50 +91,47 @@ pub(crate) fn against_background(
         smooth(&mut mask, grid.w);
     }
     let mut stained = vec![false; grid.len()];
-    if let Some(changed) = changed {
-        let mean_rise = mean_around(&rises, changed, grid.w, 3);
-        for i in 0..grid.len() {
-            if mask[i] || !changed[i] {
-                continue;
-            }
-            // Where colour says that there is something, depth needs less proof: a mean over many cells will do.
-            // Without depth colour decides alone.
-            if grid.z[i] <= 0.0 || mean_rise[i] > THIN_M { mask[i] = true } else { stained[i] = true }
+    let mean_rise = mean_around(&rises, changed, grid.w, 3);
+    for i in 0..grid.len() {
+        if mask[i] || !changed[i] {
+            continue;
         }
-        smooth(&mut mask, grid.w);
+        // Where colour says that there is something, depth needs less proof: a mean over many cells will do.
+        // Without depth colour decides alone.
+        if grid.z[i] <= 0.0 || mean_rise[i] > THIN_M { mask[i] = true } else { stained[i] = true }
     }
+    smooth(&mut mask, grid.w);
     Foreground { mask, height_m, stained }
 }
 
 /// Mean of the values of set cells in a (2r+1)² window around set cells.
 fn mean_around(values: &[f32], set: &[bool], w: usize, r: usize) -> Vec<f32> {
     let h = values.len() / w;
-    (0..values.len())
-        .map(|i| {
-            if !set[i] {
-                return 0.0;
-            }
+    let mut means = vec![0.0; values.len()];
+    bands(&mut means, w, |rows, out| {
+        for (i, mean) in (rows.start * w..).zip(out).filter(|(i, _)| set[*i]) {
             let (x, y) = (i % w, i / w);
             let (mut sum, mut n) = (0.0f32, 0.0f32);
             for yy in y.saturating_sub(r)..(y + r + 1).min(h) {
-                for xx in x.saturating_sub(r)..(x + r + 1).min(w) {
-                    let j = yy * w + xx;
+                for j in yy * w + x.saturating_sub(r)..yy * w + (x + r + 1).min(w) {
                     if set[j] {
                         sum += values[j];
                         n += 1.0;
                     }
                 }
             }
-            sum / n
-        })
-        .collect()
+            *mean = sum / n;
+        }
+    });
+    means
 }
 
 /// Outline of the support that was seen, in coordinates of the plane.
 struct Outline {
     along: V3,
     across: V3,
-    hull: Vec<(f32, f32)>,
+    /// Unit normals and offsets of the outline's sides, `a·x + b·y + c` ≥ 0 inside; empty when nothing is known.
+    sides: Vec<(f32, f32, f32)>,
 }
 
 impl Outline {
@@ -154,34 +139,51 @@ impl Outline {
         let up = plane.up();
         let along = up.cross(&V3::new(0.0, 0.0, 1.0)).try_normalize(1e-3).unwrap_or_else(|| V3::new(1.0, 0.0, 0.0));
         let across = up.cross(&along);
-        let on: Vec<bool> = (0..grid.len()).map(|i| grid.z[i] > 0.0 && height_m[i].abs() < threshold_m(plane, grid.z[i])).collect();
+        // Every second cell tells an outline that is three centimetres wide.
+        let (w, h) = (grid.w / 2, grid.h / 2);
+        let cell = |k: usize| 2 * (k / w * grid.w + k % w);
+        let on: Vec<bool> = (0..w * h).map(cell).map(|i| grid.z[i] > 0.0 && height_m[i].abs() < threshold_m(plane, grid.z[i])).collect();
         // Only the large connected parts: single far points on the same plane must not widen the outline.
-        let connected = parts(&on, grid.w, |i, j| (grid.z[i] - grid.z[j]).abs() < 0.02 + 0.02 * grid.z[i]);
+        let connected = parts(&on, w, |a, b| {
+            let (a, b) = (grid.z[cell(a)], grid.z[cell(b)]);
+            (a - b).abs() < 0.02 + 0.02 * a
+        });
         let largest = connected.sizes.iter().copied().max().unwrap_or(0);
-        let mut points: Vec<(f32, f32)> = (0..grid.len())
-            .step_by(3)
-            .filter(|i| connected.sizes[connected.of[*i] as usize] * 10 > largest && connected.of[*i] != 0)
-            .map(|i| {
-                let p = grid.point(i);
-                (along.dot(&p), across.dot(&p))
-            })
-            .collect();
-        Self { along, across, hull: hull(&mut points) }
+        let large: Vec<bool> = connected.sizes.iter().enumerate().map(|(part, size)| part != 0 && size * 10 > largest).collect();
+        let is_on = |k: &usize| large[connected.of[*k] as usize];
+        let mut points = Vec::with_capacity(2 * h);
+        for row in 0..h {
+            // The picture of a convex outline is convex: its corners are ends of rows.
+            let line = row * w..(row + 1) * w;
+            for k in [line.clone().find(is_on), line.rev().find(is_on)].into_iter().flatten() {
+                let p = grid.point(cell(k));
+                points.push((along.dot(&p), across.dot(&p)));
+            }
+        }
+        Self { along, across, sides: sides(&hull(&mut points)) }
     }
 
     /// True when the foot of the point on the plane lies inside, or out by no more than [`OVERHANG_M`].
     fn contains(&self, p: &V3) -> bool {
         let (x, y) = (self.along.dot(p), self.across.dot(p));
-        if self.hull.len() < 3 {
-            return true;
-        }
-        let next = self.hull.iter().cycle().skip(1);
-        self.hull.iter().zip(next).all(|(a, b)| {
+        self.sides.iter().all(|(a, b, c)| a * x + b * y + c > -OVERHANG_M)
+    }
+}
+
+/// Sides of a counter-clockwise outline; none when it has no area.
+fn sides(hull: &[(f32, f32)]) -> Vec<(f32, f32, f32)> {
+    if hull.len() < 3 {
+        return Vec::new();
+    }
+    let next = hull.iter().cycle().skip(1);
+    hull.iter()
+        .zip(next)
+        .map(|(a, b)| {
             let (dx, dy) = (b.0 - a.0, b.1 - a.1);
             let length = dx.hypot(dy).max(1e-6);
-            (dx * (y - a.1) - dy * (x - a.0)) / length > -OVERHANG_M
+            (-dy / length, dx / length, (dy * a.0 - dx * a.1) / length)
         })
-    }
+        .collect()
 }
 
 /// Convex hull, counter-clockwise (monotone chain).

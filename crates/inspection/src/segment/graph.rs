@@ -37,25 +37,34 @@ pub(crate) struct SignedGraph {
     edges: Vec<BTreeMap<u32, f32>>,
 }
 
-fn contacts(grid: &Grid, normals: &[Option<V3>], patches: &Patches) -> BTreeMap<(u32, u32), Contact> {
-    let mut out: BTreeMap<(u32, u32), Contact> = BTreeMap::new();
-    for i in 0..grid.len() {
-        let a = patches.of[i];
-        if a == NONE {
-            continue;
-        }
-        let right = (i % grid.w + 1 < grid.w).then(|| i + 1);
-        let below = (i / grid.w + 1 < grid.h).then(|| i + grid.w);
-        for j in [right, below].into_iter().flatten() {
-            let b = patches.of[j];
-            if b == NONE || a == b {
+/// Contacts of each patch with the patches after it, in the order in which the picture shows them.
+fn contacts(grid: &Grid, normals: &[Option<V3>], patches: &Patches) -> Vec<Vec<(u32, Contact)>> {
+    // A patch has a handful of neighbours: a list is searched faster than a map.
+    let mut out: Vec<Vec<(u32, Contact)>> = vec![Vec::new(); patches.list.len()];
+    for y in 0..grid.h {
+        for x in 0..grid.w {
+            let i = y * grid.w + x;
+            let a = patches.of[i];
+            if a == NONE {
                 continue;
             }
-            let contact = out.entry((a.min(b), a.max(b))).or_default();
-            if is_step(grid, normals, i, j) {
-                contact.steps += 1;
-            } else {
-                contact.touching += 1;
+            let right = (x + 1 < grid.w).then(|| i + 1);
+            let below = (y + 1 < grid.h).then(|| i + grid.w);
+            for j in [right, below].into_iter().flatten() {
+                let b = patches.of[j];
+                if b == NONE || a == b {
+                    continue;
+                }
+                let list = &mut out[a.min(b) as usize];
+                let at = list.iter().position(|(other, _)| *other == a.max(b)).unwrap_or_else(|| {
+                    list.push((a.max(b), Contact::default()));
+                    list.len() - 1
+                });
+                if is_step(grid, normals, i, j) {
+                    list[at].1.steps += 1;
+                } else {
+                    list[at].1.touching += 1;
+                }
             }
         }
     }
@@ -87,13 +96,15 @@ fn vote(votes: &Votes, a: (&V3, &V3), b: (&V3, &V3)) -> f32 {
 /// The signed graph of all patches.
 pub(crate) fn build(grid: &Grid, normals: &[Option<V3>], patches: &Patches, votes: &Votes) -> SignedGraph {
     let mut graph = SignedGraph { edges: vec![BTreeMap::new(); patches.list.len()] };
-    for ((a, b), contact) in contacts(grid, normals, patches) {
-        let (pa, pb) = (&patches.list[a as usize], &patches.list[b as usize]);
-        let mut weight = -(contact.steps as f32) * votes.step;
-        if contact.touching > 0 {
-            weight += contact.touching as f32 * vote(votes, (&pa.centre, &pa.normal), (&pb.centre, &pb.normal));
+    for (a, list) in contacts(grid, normals, patches).into_iter().enumerate() {
+        for (b, contact) in list {
+            let (pa, pb) = (&patches.list[a], &patches.list[b as usize]);
+            let mut weight = -(contact.steps as f32) * votes.step;
+            if contact.touching > 0 {
+                weight += contact.touching as f32 * vote(votes, (&pa.centre, &pa.normal), (&pb.centre, &pb.normal));
+            }
+            graph.add(a as u32, b, weight);
         }
-        graph.add(a, b, weight);
     }
     graph
 }

@@ -16,8 +16,10 @@ mod pieces;
 mod plane;
 mod refine;
 mod supervoxels;
+mod tray;
 
 pub use plane::SupportPlane;
+pub use tray::EmptyTray;
 use vision::{ColorImage, DepthImage, LabelMask, Rect, RgbdFrame};
 
 pub(crate) use components::{dilate, erode, parts};
@@ -102,12 +104,12 @@ pub(crate) struct Analysis {
 ///
 /// # Errors
 /// When depth or background differ in size from the colour image.
-pub fn segment(frame: &RgbdFrame, background: Option<&RgbdFrame>, params: &SegmentationParams) -> Result<Segmentation, InspectionError> {
+pub fn segment(frame: &RgbdFrame, background: Option<&EmptyTray>, params: &SegmentationParams) -> Result<Segmentation, InspectionError> {
     analyse(frame, background, params).map(|a| a.segmentation)
 }
 
 /// As [`segment`], with the cells.
-pub(crate) fn analyse(frame: &RgbdFrame, background: Option<&RgbdFrame>, params: &SegmentationParams) -> Result<Analysis, InspectionError> {
+pub(crate) fn analyse(frame: &RgbdFrame, background: Option<&EmptyTray>, params: &SegmentationParams) -> Result<Analysis, InspectionError> {
     check_sizes(frame, background)?;
     match frame.depth.as_ref().filter(|d| d.valid_fraction() > 0.02) {
         Some(depth) => from_depth(frame, depth, background, params),
@@ -115,7 +117,7 @@ pub(crate) fn analyse(frame: &RgbdFrame, background: Option<&RgbdFrame>, params:
     }
 }
 
-fn check_sizes(frame: &RgbdFrame, background: Option<&RgbdFrame>) -> Result<(), InspectionError> {
+fn check_sizes(frame: &RgbdFrame, background: Option<&EmptyTray>) -> Result<(), InspectionError> {
     let size = (frame.color.width(), frame.color.height());
     let other = |what: &'static str, (width, height): (u32, u32)| {
         if (width, height) == size {
@@ -127,7 +129,7 @@ fn check_sizes(frame: &RgbdFrame, background: Option<&RgbdFrame>) -> Result<(), 
     if let Some(d) = &frame.depth {
         other("depth", (d.width(), d.height()))?;
     }
-    if let Some(b) = background {
+    if let Some(b) = background.map(EmptyTray::frame) {
         other("the background's colour", (b.color.width(), b.color.height()))?;
         if let Some(d) = &b.depth {
             other("the background's depth", (d.width(), d.height()))?;
@@ -139,23 +141,28 @@ fn check_sizes(frame: &RgbdFrame, background: Option<&RgbdFrame>) -> Result<(), 
 fn from_depth(
     frame: &RgbdFrame,
     depth: &DepthImage,
-    background: Option<&RgbdFrame>,
+    background: Option<&EmptyTray>,
     params: &SegmentationParams,
 ) -> Result<Analysis, InspectionError> {
     let camera = frame.intrinsics.unwrap_or_else(|| assumed_camera(depth.width(), depth.height()));
-    let grid = Grid::new(depth, &camera);
-    let empty_depth = background.and_then(|b| b.depth.as_deref());
-    let support = match empty_depth {
-        Some(d) => plane::find(&Grid::new(d, &camera)),
-        None => plane::find(&grid),
-    };
-    let (w, _, colors) = color::cell_colors(&frame.color, grid.step);
-    let changed = background.map(|b| {
-        let (_, _, empty) = color::cell_colors(&b.color, grid.step);
-        color::changed_colors(&colors, &empty, w)
-    });
-    let mut found = match (&support, background) {
-        (_, Some(_)) => foreground::against_background(&grid, support.as_ref(), empty_depth, &camera, changed.as_deref()),
+    let tray = background.map(|b| b.known_for(frame));
+    let ((w, _, colors), (grid, support)) = rayon::join(
+        || color::cell_colors(&frame.color, step_for(frame.color.width())),
+        || {
+            let grid = Grid::new(depth, &camera);
+            // A tray pictured without depth leaves the plane to the frame.
+            let support = match &tray {
+                Some(known) if known.z_m.is_some() => known.support,
+                _ => plane::find(&grid),
+            };
+            (grid, support)
+        },
+    );
+    let mut found = match (&support, &tray) {
+        (_, Some(known)) => {
+            let changed = color::changed_colors(&colors, &known.colors, w);
+            foreground::against_background(&grid, support.as_ref(), known, &changed)
+        }
         (Some(plane), None) => foreground::above_plane(&grid, plane),
         (None, None) => return from_color(frame, background),
     };
@@ -204,12 +211,13 @@ fn finish(mut mask: LabelMask, support: Option<SupportPlane>, mut cells: Cells, 
         *l = renamed[usize::from(*l)];
     }
     let (width, grid) = (mask.width() as usize, &cells.grid);
-    let beside = if used_background {
-        let cell = |i: usize| (i / width / grid.step).min(grid.h - 1) * grid.w + (i % width / grid.step).min(grid.w - 1);
-        mask.data().iter().enumerate().map(|(i, l)| *l == 0 && cells.stained[cell(i)]).collect()
-    } else {
-        Vec::new()
-    };
+    let mut beside = vec![false; if used_background { mask.data().len() } else { 0 }];
+    for (y, (line, row)) in beside.chunks_exact_mut(width).zip(mask.data().chunks_exact(width)).enumerate() {
+        let stained = &cells.stained[(y / grid.step).min(grid.h - 1) * grid.w..][..grid.w];
+        for (x, (beside, label)) in line.iter_mut().zip(row).enumerate() {
+            *beside = *label == 0 && stained[(x / grid.step).min(grid.w - 1)];
+        }
+    }
     let segmentation = Segmentation { mask, instances, support, beside, used_background, used_depth };
     Analysis { segmentation, cells }
 }
@@ -223,8 +231,10 @@ fn number_by_area(mask: &mut LabelMask) -> (Vec<Instance>, Vec<u16>) {
     for (rank, (label, ..)) in found.iter().enumerate() {
         new[usize::from(*label)] = rank as u16 + 1;
     }
-    for l in mask.data_mut() {
-        *l = new[usize::from(*l)];
+    if found.iter().zip(1..).any(|((label, ..), rank)| *label != rank) {
+        for l in mask.data_mut() {
+            *l = new[usize::from(*l)];
+        }
     }
     let instances = found
         .into_iter()
@@ -239,26 +249,30 @@ fn number_by_area(mask: &mut LabelMask) -> (Vec<Instance>, Vec<u16>) {
     (instances, new)
 }
 
-/// Label, box and area of all labels in one pass.
+/// Label, box and area of all labels in one pass over the runs of each row.
 fn extents(mask: &LabelMask) -> Vec<(u16, Rect, u32)> {
     let mut all: std::collections::BTreeMap<u16, (u32, u32, u32, u32, u32)> = std::collections::BTreeMap::new();
     for (y, row) in mask.data().chunks_exact(mask.width() as usize).enumerate() {
-        for (x, l) in row.iter().enumerate().filter(|(_, l)| **l != 0) {
-            let (x, y) = (x as u32, y as u32);
-            let e = all.entry(*l).or_insert((x, y, x, y, 0));
-            *e = (e.0.min(x), e.1.min(y), e.2.max(x), e.3.max(y), e.4 + 1);
+        let mut x = 0u32;
+        for run in row.chunk_by(|a, b| a == b) {
+            let (y, n) = (y as u32, run.len() as u32);
+            if let Some(label) = run.first().filter(|l| **l != 0) {
+                let e = all.entry(*label).or_insert((x, y, x, y, 0));
+                *e = (e.0.min(x), e.1, e.2.max(x + n - 1), y, e.4 + n);
+            }
+            x += n;
         }
     }
     all.into_iter().map(|(l, (x0, y0, x1, y1, n))| (l, Rect { x: x0, y: y0, w: x1 - x0 + 1, h: y1 - y0 + 1 }, n)).collect()
 }
 
 /// Items by colour: against the empty tray when there is one, else against the picture's border.
-fn from_color(frame: &RgbdFrame, background: Option<&RgbdFrame>) -> Result<Analysis, InspectionError> {
+fn from_color(frame: &RgbdFrame, background: Option<&EmptyTray>) -> Result<Analysis, InspectionError> {
     let picture: &ColorImage = &frame.color;
     let step = step_for(picture.width());
     let (w, h, colors) = color::cell_colors(picture, step);
     let changed = match background {
-        Some(b) => color::changed_colors(&colors, &color::cell_colors(&b.color, step).2, w),
+        Some(b) => color::changed_colors(&colors, &b.known_for(frame).colors, w),
         None => color::unlike_border(&colors, w),
     };
     let closed = erode(&dilate(&changed, w, 2), w, 2);

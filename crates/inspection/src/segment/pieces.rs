@@ -127,7 +127,7 @@ mod tests {
                 labels[yy * W + x..yy * W + x + w].fill(*label);
             }
         }
-        (Grid { w: W, h: 100, step: 1, camera, z: vec![1.0; W * 100] }, labels)
+        (Grid::from_samples(W, 100, 1, camera, vec![1.0; W * 100]), labels)
     }
 
     fn count(labels: &[u16]) -> usize {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use vision::{DepthImage, LabelMask};
 
 use super::components::parts;
+use crate::bands::bands;
 use crate::grid::Grid;
 
 /// Holes without depth inside an item up to this size belong to it, square metres (print and gloss eat depth).
@@ -105,29 +106,58 @@ pub(crate) fn to_picture(labels: &[u16], grid: &Grid, depth: &DepthImage) -> Opt
     if grid.step == 1 {
         return LabelMask::new(width, height, labels.to_vec()).ok();
     }
-    let mut out = vec![0u16; width as usize * height as usize];
-    for y in 0..height as usize {
-        let cy = (y / grid.step).min(grid.h - 1);
-        for x in 0..width as usize {
-            let cx = (x / grid.step).min(grid.w - 1);
-            let i = cy * grid.w + cx;
-            let at = y * width as usize + x;
-            out[at] = border_label(labels, grid, i, depth.data()[at]);
+    let row_len = width as usize;
+    let at_border = at_border(labels, grid.w);
+    let mut out = vec![0u16; row_len * height as usize];
+    bands(&mut out, row_len, |rows, lines| {
+        for (y, line) in rows.zip(lines.chunks_exact_mut(row_len)) {
+            let row = (y / grid.step).min(grid.h - 1) * grid.w;
+            let depths = &depth.data()[y * row_len..(y + 1) * row_len];
+            for (cx, (labels_out, zs)) in line.chunks_mut(grid.step).zip(depths.chunks(grid.step)).enumerate() {
+                let i = row + cx.min(grid.w - 1);
+                if at_border[i] {
+                    for (label, z) in labels_out.iter_mut().zip(zs) {
+                        *label = border_label(labels, grid, i, *z);
+                    }
+                } else {
+                    labels_out.fill(labels[i]);
+                }
+            }
         }
-    }
+    });
     LabelMask::new(width, height, out).ok()
 }
 
-/// The label of cell `i`, or for a pixel at a border of labels that of the neighbour nearest in depth.
+/// The four neighbours of cell `i` that exist.
+fn around(grid: &Grid, i: usize) -> [Option<usize>; 4] {
+    let (x, y) = (i % grid.w, i / grid.w);
+    [(x > 0).then(|| i - 1), (x + 1 < grid.w).then(|| i + 1), (y > 0).then(|| i - grid.w), (y + 1 < grid.h).then(|| i + grid.w)]
+}
+
+/// Cells with a neighbour of another label.
+fn at_border(labels: &[u16], w: usize) -> Vec<bool> {
+    let h = labels.len() / w;
+    let mut out = vec![false; labels.len()];
+    bands(&mut out, w, |rows, lines| {
+        for (y, line) in rows.zip(lines.chunks_exact_mut(w)) {
+            let row = |y: usize| &labels[y * w..(y + 1) * w];
+            let (above, own, below) = (row(y.saturating_sub(1)), row(y), row((y + 1).min(h - 1)));
+            for (x, border) in line.iter_mut().enumerate() {
+                let (left, right) = (own[x.saturating_sub(1)], own[(x + 1).min(w - 1)]);
+                *border = above[x] != own[x] || below[x] != own[x] || left != own[x] || right != own[x];
+            }
+        }
+    });
+    out
+}
+
+/// The label of the neighbour of border cell `i`, or its own, that is nearest in depth to a pixel of depth `z`.
 fn border_label(labels: &[u16], grid: &Grid, i: usize, z: f32) -> u16 {
     let own = labels[i];
-    let (x, y) = (i % grid.w, i / grid.w);
-    let around =
-        [(x > 0).then(|| i - 1), (x + 1 < grid.w).then(|| i + 1), (y > 0).then(|| i - grid.w), (y + 1 < grid.h).then(|| i + grid.w)];
-    if z <= 0.0 || around.iter().flatten().all(|j| labels[*j] == own) || (grid.z[i] - z).abs() < 0.004 {
+    if z <= 0.0 || (grid.z[i] - z).abs() < 0.004 {
         return own;
     }
-    around
+    around(grid, i)
         .into_iter()
         .flatten()
         .chain([i])

@@ -3,6 +3,7 @@
 //! SLIC (Achanta et al., TPAMI 2012) over position and normal in metres, as VCCS (Papon et al., CVPR 2013) does in voxels.
 
 use super::normals;
+use crate::bands::bands;
 use crate::grid::{Grid, V3};
 
 /// Patch size on the surface; boxes of 3 cm still hold several.
@@ -48,12 +49,12 @@ pub(crate) fn is_step(grid: &Grid, normals: &[Option<V3>], i: usize, j: usize) -
 
 /// Cuts the cells of `mask` into patches; `height_m` is the height of each cell.
 pub(crate) fn build(grid: &Grid, mask: &[bool], height_m: &[f32]) -> (Patches, Vec<Option<V3>>) {
-    let normals = normals::normals(grid, mask);
     let mut depths: Vec<f32> = (0..grid.len()).filter(|i| mask[*i]).step_by(7).map(|i| grid.z[i]).collect();
     depths.sort_unstable_by(f32::total_cmp);
     let Some(z) = depths.get(depths.len() / 2).copied() else {
-        return (Patches { list: Vec::new(), of: vec![NONE; grid.len()] }, normals);
+        return (Patches { list: Vec::new(), of: vec![NONE; grid.len()] }, vec![None; grid.len()]);
     };
+    let normals = normals::normals(grid, mask);
     let pitch = grid.cells(SIZE_M, z).round().clamp(4.0, 24.0) as usize;
     let size_m = pitch as f32 * z / grid.camera.fx as f32;
     let mut centres = seeds(grid, mask, &normals, pitch);
@@ -93,27 +94,33 @@ fn seeds(grid: &Grid, mask: &[bool], normals: &[Option<V3>], pitch: usize) -> Ve
 }
 
 fn assign(grid: &Grid, mask: &[bool], normals: &[Option<V3>], centres: &[Centre], pitch: usize, size_m: f32, of: &mut [u32]) {
-    let mut best = vec![f32::MAX; grid.len()];
-    of.fill(NONE);
     let (inv_size, inv_bend) = (1.0 / (size_m * size_m), 1.0 / (BEND_RAD * BEND_RAD));
-    for (k, c) in centres.iter().enumerate() {
-        let (x0, x1) = ((c.x as usize).saturating_sub(pitch), (c.x as usize + pitch + 1).min(grid.w));
-        let (y0, y1) = ((c.y as usize).saturating_sub(pitch), (c.y as usize + pitch + 1).min(grid.h));
-        for y in y0..y1 {
-            for x in x0..x1 {
-                let i = y * grid.w + x;
-                if !mask[i] {
-                    continue;
-                }
-                let bend = normals[i].map_or(1.0, |n| 2.0 * (1.0 - n.dot(&c.normal)));
-                let cost = (grid.point(i) - c.point).norm_squared() * inv_size + bend * inv_bend;
-                if cost < best[i] {
-                    best[i] = cost;
-                    of[i] = k as u32;
+    bands(of, grid.w, |rows, of| {
+        let mut best = vec![f32::MAX; of.len()];
+        of.fill(NONE);
+        let first = rows.start * grid.w;
+        for (k, c) in centres.iter().enumerate() {
+            let (x0, x1) = ((c.x as usize).saturating_sub(pitch), (c.x as usize + pitch + 1).min(grid.w));
+            let (y0, y1) = ((c.y as usize).saturating_sub(pitch), (c.y as usize + pitch + 1).min(grid.h));
+            for y in y0.max(rows.start)..y1.min(rows.end) {
+                for i in y * grid.w + x0..y * grid.w + x1 {
+                    if !mask[i] {
+                        continue;
+                    }
+                    let far = (grid.point(i) - c.point).norm_squared() * inv_size;
+                    if far >= best[i - first] {
+                        continue;
+                    }
+                    let bend = normals[i].map_or(1.0, |n| 2.0 * (1.0 - n.dot(&c.normal)));
+                    let cost = far + bend * inv_bend;
+                    if cost < best[i - first] {
+                        best[i - first] = cost;
+                        of[i - first] = k as u32;
+                    }
                 }
             }
         }
-    }
+    });
 }
 
 fn recentre(grid: &Grid, normals: &[Option<V3>], of: &[u32], centres: &mut [Centre]) {
