@@ -1,10 +1,11 @@
 //! Which cells belong to items: above the support, or different from the empty tray.
 
 use super::components::{parts, smooth};
+use super::outline::Outline;
 use super::plane::SupportPlane;
 use super::tray::Known;
 use crate::bands::bands;
-use crate::grid::{Grid, V3};
+use crate::grid::Grid;
 
 /// Least height above the support that counts as matter, metres.
 const MIN_HEIGHT_M: f32 = 0.003;
@@ -18,8 +19,6 @@ const NOISE_SIGMAS: f32 = 3.5;
 const THIN_M: f32 = 0.0015;
 /// Nothing that is handled by a cell is higher.
 const MAX_HEIGHT_M: f32 = 0.8;
-/// Items stand on the support: their foot may overhang what was seen of it by this much.
-const OVERHANG_M: f32 = 0.03;
 
 /// Cells of items, and what was measured on the way.
 pub(crate) struct Foreground {
@@ -31,7 +30,8 @@ pub(crate) struct Foreground {
     pub stained: Vec<bool>,
 }
 
-fn threshold_m(plane: &SupportPlane, z_m: f32) -> f32 {
+/// Height over the plane that is no noise of a camera at depth `z_m`, metres.
+pub(crate) fn threshold_m(plane: &SupportPlane, z_m: f32) -> f32 {
     (NOISE_SIGMAS * plane.noise_at_m(z_m)).max(MIN_HEIGHT_M)
 }
 
@@ -101,7 +101,34 @@ pub(crate) fn against_background(grid: &Grid, plane: Option<&SupportPlane>, tray
         if grid.z[i] <= 0.0 || mean_rise[i] > THIN_M { mask[i] = true } else { stained[i] = true }
     }
     smooth(&mut mask, grid.w);
+    if let (Some(plane), Some(outline)) = (plane, &tray.outline) {
+        keep_over(grid, plane, outline, &mut mask, &mut stained);
+    }
     Foreground { mask, height_m, stained }
+}
+
+/// Clears what changed beside the tray: neighbouring bins, people, cables. Where the outline would leave nothing it is
+/// not trusted.
+fn keep_over(grid: &Grid, plane: &SupportPlane, outline: &Outline, mask: &mut [bool], stained: &mut [bool]) {
+    let up = plane.up();
+    let over = |i: usize| {
+        let ray = grid.ray(i);
+        // Without depth: where the line of sight meets the support.
+        let z = if grid.z[i] > 0.0 { grid.z[i] } else { -plane.camera_height_m / up.dot(&ray) };
+        z > 0.0 && outline.contains(&(ray * z))
+    };
+    let mut kept = vec![false; mask.len()];
+    bands(&mut kept, grid.w, |rows, out| {
+        for (i, kept) in (rows.start * grid.w..).zip(out) {
+            *kept = (mask[i] || stained[i]) && over(i);
+        }
+    });
+    if mask.contains(&true) && !mask.iter().zip(&kept).any(|(m, k)| *m && *k) {
+        return;
+    }
+    for ((m, s), k) in mask.iter_mut().zip(stained).zip(kept) {
+        (*m, *s) = (*m && k, *s && k);
+    }
 }
 
 /// Mean of the values of set cells in a (2r+1)² window around set cells.
@@ -124,86 +151,4 @@ fn mean_around(values: &[f32], set: &[bool], w: usize, r: usize) -> Vec<f32> {
         }
     });
     means
-}
-
-/// Outline of the support that was seen, in coordinates of the plane.
-struct Outline {
-    along: V3,
-    across: V3,
-    /// Unit normals and offsets of the outline's sides, `a·x + b·y + c` ≥ 0 inside; empty when nothing is known.
-    sides: Vec<(f32, f32, f32)>,
-}
-
-impl Outline {
-    fn of(grid: &Grid, plane: &SupportPlane, height_m: &[f32]) -> Self {
-        let up = plane.up();
-        let along = up.cross(&V3::new(0.0, 0.0, 1.0)).try_normalize(1e-3).unwrap_or_else(|| V3::new(1.0, 0.0, 0.0));
-        let across = up.cross(&along);
-        // Every second cell tells an outline that is three centimetres wide.
-        let (w, h) = (grid.w / 2, grid.h / 2);
-        let cell = |k: usize| 2 * (k / w * grid.w + k % w);
-        let on: Vec<bool> = (0..w * h).map(cell).map(|i| grid.z[i] > 0.0 && height_m[i].abs() < threshold_m(plane, grid.z[i])).collect();
-        // Only the large connected parts: single far points on the same plane must not widen the outline.
-        let connected = parts(&on, w, |a, b| {
-            let (a, b) = (grid.z[cell(a)], grid.z[cell(b)]);
-            (a - b).abs() < 0.02 + 0.02 * a
-        });
-        let largest = connected.sizes.iter().copied().max().unwrap_or(0);
-        let large: Vec<bool> = connected.sizes.iter().enumerate().map(|(part, size)| part != 0 && size * 10 > largest).collect();
-        let is_on = |k: &usize| large[connected.of[*k] as usize];
-        let mut points = Vec::with_capacity(2 * h);
-        for row in 0..h {
-            // The picture of a convex outline is convex: its corners are ends of rows.
-            let line = row * w..(row + 1) * w;
-            for k in [line.clone().find(is_on), line.rev().find(is_on)].into_iter().flatten() {
-                let p = grid.point(cell(k));
-                points.push((along.dot(&p), across.dot(&p)));
-            }
-        }
-        Self { along, across, sides: sides(&hull(&mut points)) }
-    }
-
-    /// True when the foot of the point on the plane lies inside, or out by no more than [`OVERHANG_M`].
-    fn contains(&self, p: &V3) -> bool {
-        let (x, y) = (self.along.dot(p), self.across.dot(p));
-        self.sides.iter().all(|(a, b, c)| a * x + b * y + c > -OVERHANG_M)
-    }
-}
-
-/// Sides of a counter-clockwise outline; none when it has no area.
-fn sides(hull: &[(f32, f32)]) -> Vec<(f32, f32, f32)> {
-    if hull.len() < 3 {
-        return Vec::new();
-    }
-    let next = hull.iter().cycle().skip(1);
-    hull.iter()
-        .zip(next)
-        .map(|(a, b)| {
-            let (dx, dy) = (b.0 - a.0, b.1 - a.1);
-            let length = dx.hypot(dy).max(1e-6);
-            (-dy / length, dx / length, (dy * a.0 - dx * a.1) / length)
-        })
-        .collect()
-}
-
-/// Convex hull, counter-clockwise (monotone chain).
-fn hull(points: &mut [(f32, f32)]) -> Vec<(f32, f32)> {
-    points.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
-    let turn = |a: (f32, f32), b: (f32, f32), c: (f32, f32)| (b.0 - a.0) * (c.1 - a.1) - (b.1 - a.1) * (c.0 - a.0);
-    let chain = |points: &mut dyn Iterator<Item = (f32, f32)>| {
-        let mut out: Vec<(f32, f32)> = Vec::new();
-        for p in points {
-            while let [.., a, b] = out[..]
-                && turn(a, b, p) <= 0.0
-            {
-                out.pop();
-            }
-            out.push(p);
-        }
-        out.pop();
-        out
-    };
-    let mut all = chain(&mut points.iter().copied());
-    all.extend(chain(&mut points.iter().rev().copied()));
-    all
 }

@@ -12,11 +12,13 @@ mod foreground;
 mod graph;
 mod items;
 mod normals;
+mod outline;
 mod pieces;
 mod plane;
 mod refine;
 mod supervoxels;
 mod tray;
+mod tray_floor;
 
 pub use plane::SupportPlane;
 pub use tray::EmptyTray;
@@ -100,6 +102,13 @@ pub(crate) struct Analysis {
     pub cells: Cells,
 }
 
+/// Visible area above which something that the border cuts off is surroundings, square metres.
+const SURROUNDINGS_M2: f32 = 0.12;
+/// Length of the border that it runs along, metres.
+const SURROUNDINGS_BORDER_M: f32 = 0.3;
+/// Width of the ring of cells that counts as the border.
+const BORDER_CELLS: usize = 8;
+
 /// Finds the items in `frame`, with the empty tray's picture from the same camera when there is one.
 ///
 /// # Errors
@@ -153,7 +162,7 @@ fn from_depth(
             // A tray pictured without depth leaves the plane to the frame.
             let support = match &tray {
                 Some(known) if known.z_m.is_some() => known.support,
-                _ => plane::find(&grid),
+                _ => plane::find(&grid).map(|table| tray_floor::find(&grid, &table).unwrap_or(table)),
             };
             (grid, support)
         },
@@ -187,7 +196,29 @@ fn split(grid: &Grid, found: &mut Foreground, params: &SegmentationParams) -> Ve
         pieces::gather_pieces(&mut labels, grid);
     }
     drop_small(&mut labels, grid, params.min_item_area_m2);
+    drop_surroundings(&mut labels, grid);
     labels
+}
+
+/// Clears walls and furniture: what is larger than anything that a cell handles and runs on along the picture's border.
+fn drop_surroundings(labels: &mut [u16], grid: &Grid) {
+    let most = usize::from(labels.iter().copied().max().unwrap_or(0));
+    let (mut area_m2, mut border_m) = (vec![0.0f32; most + 1], vec![0.0f32; most + 1]);
+    for (i, label) in labels.iter().enumerate().filter(|(_, l)| **l != 0) {
+        let (x, y) = (i % grid.w, i / grid.w);
+        let area = grid.cell_area_m2(i);
+        area_m2[usize::from(*label)] += area;
+        if x < BORDER_CELLS || y < BORDER_CELLS || x + BORDER_CELLS >= grid.w || y + BORDER_CELLS >= grid.h {
+            // A ring several cells wide bridges gaps in the depth at the very border.
+            border_m[usize::from(*label)] += area.sqrt() / BORDER_CELLS as f32;
+        }
+    }
+    for label in labels.iter_mut() {
+        let l = usize::from(*label);
+        if area_m2[l] > SURROUNDINGS_M2 && border_m[l] > SURROUNDINGS_BORDER_M {
+            *label = 0;
+        }
+    }
 }
 
 /// Clears items whose visible area is below the limit.

@@ -28,6 +28,8 @@ pub struct SupportPlane {
     pub share: f32,
     /// Slow error of the heights: quadratic in the picture's coordinates, metres.
     pub(crate) warp: [f32; 6],
+    /// Walls stand around it: what lies beyond its outline is wall.
+    pub(crate) walled: bool,
 }
 
 /// Tolerated distance of an inlier: sensor noise of structured-light and stereo cameras grows with z².
@@ -200,7 +202,7 @@ fn choose(found: &[(V3, f32, f32)]) -> Option<(V3, f32)> {
 }
 
 /// Least squares over the inliers, three times with a narrowing gate, then the slow error and the noise.
-fn refine(grid: &Grid, valid: &[usize], mut n: V3, mut d: f32) -> Option<SupportPlane> {
+pub(crate) fn refine(grid: &Grid, valid: &[usize], mut n: V3, mut d: f32) -> Option<SupportPlane> {
     let mut inliers: Vec<usize> = Vec::new();
     let valid: Vec<usize> = valid.iter().copied().step_by((valid.len() / REFINING).max(1)).collect();
     for gate in [1.0f32, 0.8, 0.6] {
@@ -218,7 +220,7 @@ fn refine(grid: &Grid, valid: &[usize], mut n: V3, mut d: f32) -> Option<Support
         (n, d) = fit(grid, &inliers)?;
     }
     let share = inliers.len() as f32 / valid.len() as f32;
-    let mut plane = SupportPlane { normal: n.into(), camera_height_m: d, noise_m: 0.002, share, warp: [0.0; 6] };
+    let mut plane = SupportPlane { normal: n.into(), camera_height_m: d, noise_m: 0.002, share, warp: [0.0; 6], walled: false };
     if share > 0.25 {
         plane.warp = fit_warp(grid, &inliers, &plane).unwrap_or([0.0; 6]);
     }

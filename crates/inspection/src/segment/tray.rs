@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use vision::{Intrinsics, RgbdFrame};
 
 use super::color;
+use super::outline::Outline;
 use super::plane::{self, SupportPlane};
 use crate::grid::{Grid, assumed_camera, step_for};
 
@@ -28,6 +29,8 @@ pub(crate) struct Known {
     pub z_m: Option<Vec<f32>>,
     /// Heights of the cells over its own surface, metres; `None` without a surface.
     pub height_m: Option<Vec<f32>>,
+    /// Where its surface ends; `None` without one.
+    pub outline: Option<Outline>,
     /// Mean colours of the cells, RGB.
     pub colors: Vec<[f32; 3]>,
 }
@@ -64,13 +67,14 @@ impl EmptyTray {
                     let grid = Grid::new(d, camera);
                     let support = plane::find(&grid);
                     let height_m = support.as_ref().map(|p| p.heights_m(&grid));
-                    (support, grid.z, height_m)
+                    let outline = support.as_ref().zip(height_m.as_ref()).map(|(p, h)| Outline::of(&grid, p, h));
+                    (support, grid.z, height_m, outline)
                 })
             },
         );
         match depth {
-            Some((support, z_m, height_m)) => Known { camera: *camera, support, z_m: Some(z_m), height_m, colors },
-            None => Known { camera: *camera, support: None, z_m: None, height_m: None, colors },
+            Some((support, z_m, height_m, outline)) => Known { camera: *camera, support, z_m: Some(z_m), height_m, outline, colors },
+            None => Known { camera: *camera, support: None, z_m: None, height_m: None, outline: None, colors },
         }
     }
 }
