@@ -12,6 +12,7 @@ macro_rules! say {
 
 mod bag;
 mod booth;
+mod eval;
 mod inspect;
 mod params;
 mod run;
@@ -44,6 +45,8 @@ enum Command {
     /// The generated booth: scenes with known damage.
     #[command(subcommand)]
     Booth(booth::BoothCommand),
+    /// Measure the scores on a labelled data set.
+    Eval(eval::EvalArgs),
     /// Print every parameter of the cell with its default and meaning.
     Params(params::ParamsArgs),
 }
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
         Command::Bag(command) => bag::run(command),
         Command::Booth(command) => booth::run(command),
+        Command::Eval(args) => eval::run(&args),
         Command::Params(args) => params::run(args),
     };
     match result {

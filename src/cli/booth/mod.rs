@@ -20,10 +20,14 @@ use vision::RgbdFrame;
 use super::table;
 use crate::cell::arrival_of;
 
+mod generate;
+
 #[derive(Debug, Subcommand)]
 pub enum BoothCommand {
     /// Generate a scene: a bag of items, reference pictures of their products, and the truth
     Bag(BagArgs),
+    /// Generate labelled captures as files: Kaputt's tables, with depth and masks
+    Generate(generate::GenerateArgs),
     /// Hold the decisions of a run (`intact run --json`) against the truth
     Score(ScoreArgs),
 }
@@ -100,12 +104,13 @@ fn parse_size(text: &str) -> Result<(u32, u32), String> {
 
 pub fn run(command: BoothCommand) -> Result<ExitCode> {
     match command {
-        BoothCommand::Bag(args) => generate(&args),
+        BoothCommand::Bag(args) => generate_bag(&args),
+        BoothCommand::Generate(args) => generate::run(&args),
         BoothCommand::Score(args) => score(&args),
     }
 }
 
-fn generate(args: &BagArgs) -> Result<ExitCode> {
+fn generate_bag(args: &BagArgs) -> Result<ExitCode> {
     let spec = BoothSpec {
         seed: args.seed,
         width: args.size.0,
@@ -246,23 +251,11 @@ struct Group {
 impl Group {
     fn row(&self, name: &str, want_sorted: bool) -> Vec<comfy_table::Cell> {
         let right = if want_sorted { self.sorted } else { self.items - self.sorted };
-        let (low, high) = wilson(right, self.items);
+        let evaluation::Interval { low, high } = evaluation::wilson(right, self.items);
         let share = if self.items == 0 { "–".to_owned() } else { format!("{:.1} %", 100.0 * right as f64 / self.items as f64) };
         let interval = if self.items == 0 { "–".to_owned() } else { format!("{:.1} … {:.1} %", 100.0 * low, 100.0 * high) };
         vec![name.into(), table::number(self.items), table::number(right), table::number(share), table::number(interval)]
     }
-}
-
-/// Wilson's 95 % interval of a share of `k` among `n`.
-fn wilson(k: usize, n: usize) -> (f64, f64) {
-    if n == 0 {
-        return (0.0, 1.0);
-    }
-    let (k, n, z) = (k as f64, n as f64, 1.959_964);
-    let p = k / n;
-    let middle = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
-    let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
-    ((middle - half).max(0.0), (middle + half).min(1.0))
 }
 
 fn score(args: &ScoreArgs) -> Result<ExitCode> {
@@ -305,17 +298,4 @@ fn score(args: &ScoreArgs) -> Result<ExitCode> {
     });
     say!("grossly damaged and not sorted, by kind: {}", by_kind.collect::<Vec<_>>().join(", "));
     Ok(ExitCode::SUCCESS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wilsons_interval_holds_the_share_and_stays_inside() {
-        for (k, n, low, high) in [(0, 10, 0.0, 0.278), (10, 10, 0.722, 1.0), (90, 100, 0.826, 0.945)] {
-            let (a, b) = wilson(k, n);
-            assert!((a - low).abs() < 2e-3 && (b - high).abs() < 2e-3, "{k}/{n}: {a} … {b}");
-        }
-    }
 }

@@ -1,0 +1,17 @@
+//! How good scores are. Values in, values out: labels and scores become figures with confidence intervals.
+//!
+//! [`Ranking`] holds the figures that need no threshold (AUROC, average precision, recall at a rate of false alarms),
+//! [`bootstrap`] their intervals, [`Operation`] what a threshold does on a line of a million items, [`reliability`] how
+//! far a score is a probability, [`Localisation`] how well maps find the damaged pixels.
+
+mod calibration;
+mod interval;
+mod localisation;
+mod operation;
+mod ranking;
+
+pub use calibration::{Bin, expected_calibration_error, reliability};
+pub use interval::{Interval, bootstrap, wilson};
+pub use localisation::{Localisation, LocalisationScore};
+pub use operation::{LINE_DAMAGE_RATE, LINE_ITEMS, Operation};
+pub use ranking::{Curve, Judged, Ranking, auroc, average_precision, threshold_at_false_alarms};

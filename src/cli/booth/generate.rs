@@ -1,0 +1,262 @@
+//! `intact booth generate`: labelled captures as files, in Kaputt's tables with depth and masks beside them.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, ensure};
+use booth::{Booth, BoothSpec, Capture, KaputtType, Reference};
+use clap::Args;
+use datasets::{Column, SHARED_FILE, Shared, Split, TableWriter};
+use image::codecs::jpeg::JpegEncoder;
+use image::{GrayImage, ImageBuffer, Luma};
+use indicatif::{ProgressBar, ProgressStyle};
+use rayon::prelude::*;
+use vision::{ColorImage, DepthImage, LabelMask, Rect};
+
+/// Quality of the colour pictures, as cameras in cells write them.
+const JPEG_QUALITY: u8 = 92;
+/// Ring of tray around an item in its crop, share of its size.
+const CROP_MARGIN: f32 = 0.15;
+/// Depth in millimetres, as a D435 gives it.
+const DEPTH_UNIT_M: f64 = 1e-3;
+/// Captures made at once: enough for every core, few enough for memory.
+const BATCH: usize = 16;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  intact booth generate --seed 7 --items 500 --out out/booth && intact eval out/booth --format booth --references auto
+
+The folder holds query-<split>.parquet and reference-<split>.parquet with Kaputt's columns (and product, family, lookalike,
+query_depth, query_damage), and booth.json with camera and empty tray. query_mask numbers the items; query_damage has
+bit k set where type k of Kaputt's list shows.")]
+pub struct GenerateArgs {
+    /// Another seed, other products, items, damage and light
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Number of captures
+    #[arg(long, default_value_t = 200)]
+    items: usize,
+    /// Folder to write; it must not exist yet
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Size of the pictures
+    #[arg(long, default_value = "640x480", value_parser = super::parse_size, value_name = "WxH")]
+    size: (u32, u32),
+    /// Share of items with damage
+    #[arg(long, default_value_t = 0.35)]
+    damaged: f64,
+    /// Part of a data set: the same seed gives other products in each
+    #[arg(long, default_value = "test")]
+    split: Split,
+}
+
+/// One row of the table of queries.
+struct Row {
+    id: String,
+    product: String,
+    family: String,
+    material: String,
+    lookalike: Option<String>,
+    types: Vec<&'static str>,
+    damaged: bool,
+    gross: bool,
+    has_damage_mask: bool,
+}
+
+pub fn run(args: &GenerateArgs) -> Result<ExitCode> {
+    ensure!(!args.out.exists(), "{} exists; choose another --out, nothing is overwritten", args.out.display());
+    ensure!(args.items > 0, "--items 0: at least one capture is needed");
+    let part = match args.split {
+        Split::Train => 1,
+        Split::Validation => 2,
+        Split::Test => 3,
+    };
+    let booth = Booth::new(BoothSpec {
+        // Splits share no product: each has its own stream of seeds.
+        seed: args.seed.wrapping_add(part << 40),
+        width: args.size.0,
+        height: args.size.1,
+        items: args.items,
+        products: (args.items / 8).max(24),
+        damage_fraction: args.damaged,
+        ..BoothSpec::default()
+    })?;
+    for folder in ["query-image", "query-crop", "query-mask", "query-depth", "query-damage", "reference-image", "reference-mask"] {
+        let path = args.out.join(folder);
+        std::fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
+    }
+    let rows = write_captures(&booth, args)?;
+    write_queries(&rows, args)?;
+    write_references(&booth, &rows, args)?;
+    write_shared(&booth, args)?;
+    let (damaged, gross) = (rows.iter().filter(|r| r.damaged).count(), rows.iter().filter(|r| r.gross).count());
+    say!("{}: {} captures, {damaged} damaged, {gross} of them grossly", args.out.display(), rows.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_captures(booth: &Booth, args: &GenerateArgs) -> Result<Vec<Row>> {
+    let bar = ProgressBar::new(args.items as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} captures, {per_sec}, {eta} left") {
+        bar.set_style(style);
+    }
+    let materials: std::collections::BTreeMap<String, String> =
+        booth.products().into_iter().map(|p| (p.name.clone(), p.family.material().to_owned())).collect();
+    let mut rows = Vec::with_capacity(args.items);
+    for first in (0..args.items).step_by(BATCH) {
+        let captures = booth.captures(first..(first + BATCH).min(args.items));
+        let batch: Result<Vec<Row>> = captures.par_iter().map(|capture| write_capture(capture, &args.out, &materials)).collect();
+        rows.extend(batch?);
+        bar.set_position(rows.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(rows)
+}
+
+fn write_capture(capture: &Capture, out: &Path, materials: &std::collections::BTreeMap<String, String>) -> Result<Row> {
+    let (id, truth) = (&capture.item_id, &capture.truth);
+    jpeg(&out.join(format!("query-image/{id}.jpg")), &capture.frame.color)?;
+    gray16(&out.join(format!("query-mask/{id}.png")), truth.mask.width(), truth.mask.height(), truth.mask.data().to_vec())?;
+    if let Some(depth) = &capture.frame.depth {
+        depth_png(&out.join(format!("query-depth/{id}.png")), depth)?;
+    }
+    if let Some((rect, _)) = truth.mask.extent(1)
+        && let Some(crop) = capture.frame.color.crop(with_margin(rect, &truth.mask))
+    {
+        jpeg(&out.join(format!("query-crop/{id}.jpg")), &crop)?;
+    }
+    let mut types: Vec<KaputtType> = truth.damage.iter().map(|d| d.kaputt).collect();
+    types.sort_unstable_by_key(|t| t.name());
+    types.dedup();
+    if !truth.damage.is_empty() {
+        damage_png(&out.join(format!("query-damage/{id}.png")), capture)?;
+    }
+    let first = truth.instances.first();
+    Ok(Row {
+        id: id.clone(),
+        product: capture.product.clone(),
+        family: first.map(|i| i.family.name().to_owned()).unwrap_or_default(),
+        material: materials.get(&capture.product).cloned().unwrap_or_default(),
+        lookalike: first.and_then(|i| i.lookalike).map(|l| format!("{l:?}").to_lowercase()),
+        types: types.into_iter().map(KaputtType::name).collect(),
+        damaged: truth.is_damaged,
+        gross: truth.is_gross,
+        has_damage_mask: !truth.damage.is_empty(),
+    })
+}
+
+fn with_margin(rect: Rect, mask: &LabelMask) -> Rect {
+    let margin = |size: u32| (size as f32 * CROP_MARGIN).round() as u32;
+    let (x, y) = (rect.x.saturating_sub(margin(rect.w)), rect.y.saturating_sub(margin(rect.h)));
+    let right = (rect.x + rect.w + margin(rect.w)).min(mask.width());
+    let bottom = (rect.y + rect.h + margin(rect.h)).min(mask.height());
+    Rect { x, y, w: right - x, h: bottom - y }
+}
+
+fn damage_png(path: &Path, capture: &Capture) -> Result<()> {
+    let mask = &capture.truth.mask;
+    let mut bits = vec![0u8; mask.data().len()];
+    for damage in &capture.truth.damage {
+        let bit = inspection::DefectType::ALL.iter().position(|t| t.name() == damage.kaputt.name()).unwrap_or(0);
+        for (out, _) in bits.iter_mut().zip(damage.region.data()).filter(|(_, set)| **set != 0) {
+            *out |= 1 << bit;
+        }
+    }
+    let picture = GrayImage::from_raw(mask.width(), mask.height(), bits).context("a mask of the booth has an impossible size")?;
+    picture.save(path).with_context(|| path.display().to_string())
+}
+
+fn jpeg(path: &Path, color: &ColorImage) -> Result<()> {
+    let file = std::fs::File::create(path).with_context(|| path.display().to_string())?;
+    let mut file = std::io::BufWriter::new(file);
+    JpegEncoder::new_with_quality(&mut file, JPEG_QUALITY)
+        .encode(color.data(), color.width(), color.height(), image::ExtendedColorType::Rgb8)
+        .with_context(|| path.display().to_string())
+}
+
+fn gray16(path: &Path, width: u32, height: u32, data: Vec<u16>) -> Result<()> {
+    let picture: ImageBuffer<Luma<u16>, _> =
+        ImageBuffer::from_raw(width, height, data).context("a picture of the booth has an impossible size")?;
+    picture.save(path).with_context(|| path.display().to_string())
+}
+
+fn depth_png(path: &Path, depth: &DepthImage) -> Result<()> {
+    let steps = depth.data().iter().map(|z| (f64::from(*z) / DEPTH_UNIT_M).round().clamp(0.0, f64::from(u16::MAX)) as u16);
+    gray16(path, depth.width(), depth.height(), steps.collect())
+}
+
+fn write_queries(rows: &[Row], args: &GenerateArgs) -> Result<()> {
+    let text = |name: &'static str, of: &dyn Fn(&Row) -> Option<String>| Column::Text(name, rows.iter().map(of).collect());
+    let path = args.out.join(format!("query-{}.parquet", args.split.name()));
+    TableWriter::default()
+        .column(text("capture_id", &|r| Some(r.id.clone())))
+        .column(text("item_identifier", &|r| Some(r.id.clone())))
+        .column(Column::Truth("defect", rows.iter().map(|r| r.damaged).collect()))
+        .column(Column::Truth("major_defect", rows.iter().map(|r| r.gross).collect()))
+        .column(text("defect_types", &|r| (!r.types.is_empty()).then(|| r.types.join(","))))
+        .column(text("item_material", &|r| Some(r.material.clone())))
+        .column(text("query_image", &|r| Some(format!("query-image/{}.jpg", r.id))))
+        .column(text("query_crop", &|r| Some(format!("query-crop/{}.jpg", r.id))))
+        .column(text("query_mask", &|r| Some(format!("query-mask/{}.png", r.id))))
+        .column(text("query_depth", &|r| Some(format!("query-depth/{}.png", r.id))))
+        .column(text("query_damage", &|r| r.has_damage_mask.then(|| format!("query-damage/{}.png", r.id))))
+        .column(text("product", &|r| Some(r.product.clone())))
+        .column(text("family", &|r| Some(r.family.clone())))
+        .column(text("lookalike", &|r| r.lookalike.clone()))
+        .write(&path)?;
+    Ok(())
+}
+
+fn write_references(booth: &Booth, rows: &[Row], args: &GenerateArgs) -> Result<()> {
+    let mut products: Vec<&str> = rows.iter().map(|r| r.product.as_str()).collect();
+    products.sort_unstable();
+    products.dedup();
+    let bar = ProgressBar::new(products.len() as u64);
+    let mut views = std::collections::BTreeMap::new();
+    for product in products {
+        let references = booth.references(product)?;
+        for (n, reference) in references.iter().enumerate() {
+            write_reference(&args.out, &format!("{product}-{n}"), reference)?;
+        }
+        views.insert(product, references.len());
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    // Kaputt joins references by item; items of one product share their files.
+    let pairs: Vec<(&Row, usize)> =
+        rows.iter().flat_map(|r| (0..views.get(r.product.as_str()).copied().unwrap_or(0)).map(move |n| (r, n))).collect();
+    let text = |name: &'static str, of: &dyn Fn(&(&Row, usize)) -> String| Column::Text(name, pairs.iter().map(|p| Some(of(p))).collect());
+    TableWriter::default()
+        .column(text("item_identifier", &|(r, _)| r.id.clone()))
+        .column(text("reference_image", &|(r, n)| format!("reference-image/{}-{n}.jpg", r.product)))
+        .column(text("reference_crop", &|(r, n)| format!("reference-image/{}-{n}.jpg", r.product)))
+        .column(text("reference_mask", &|(r, n)| format!("reference-mask/{}-{n}.png", r.product)))
+        .write(&args.out.join(format!("reference-{}.parquet", args.split.name())))?;
+    Ok(())
+}
+
+fn write_reference(out: &Path, name: &str, reference: &Reference) -> Result<()> {
+    jpeg(&out.join(format!("reference-image/{name}.jpg")), &reference.color)?;
+    let (width, height) = (reference.mask.width(), reference.mask.height());
+    let mask = reference.mask.data().iter().map(|l| if *l > 0 { 255 } else { 0 }).collect();
+    let picture = GrayImage::from_raw(width, height, mask).context("a reference of the booth has an impossible size")?;
+    let path = out.join(format!("reference-mask/{name}.png"));
+    picture.save(&path).with_context(|| path.display().to_string())
+}
+
+fn write_shared(booth: &Booth, args: &GenerateArgs) -> Result<()> {
+    let empty = booth.background();
+    jpeg(&args.out.join("background.jpg"), &empty.color)?;
+    depth_png(&args.out.join("background-depth.png"), empty.depth.as_ref().context("the booth's empty tray has no depth")?)?;
+    let k = booth.intrinsics();
+    let shared = Shared {
+        seed: args.seed,
+        split: args.split,
+        depth_unit_m: DEPTH_UNIT_M,
+        camera: [k.fx, k.fy, k.cx, k.cy, f64::from(k.width), f64::from(k.height)],
+        background: "background.jpg".into(),
+        background_depth: "background-depth.png".into(),
+    };
+    let path = args.out.join(SHARED_FILE);
+    std::fs::write(&path, serde_json::to_string_pretty(&shared)?).with_context(|| path.display().to_string())
+}

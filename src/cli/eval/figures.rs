@@ -1,0 +1,187 @@
+//! From verdicts to figures.
+
+use std::collections::BTreeMap;
+
+use datasets::Sample;
+use evaluation::{Bin, Interval, Judged, LocalisationScore, Operation, Ranking, auroc, bootstrap, expected_calibration_error, reliability};
+use serde::Serialize;
+
+use super::judge::Verdict;
+use crate::cell::percentile;
+
+/// Rounds of the bootstrap.
+const ROUNDS: usize = 1000;
+
+/// Everything that `intact eval` says of a data set.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figures {
+    #[serde(flatten)]
+    pub ranking: Ranking,
+    pub n: usize,
+    pub n_defect: usize,
+    /// 95 % intervals of the figures above, drawn by item.
+    pub ci95: Intervals,
+    /// The threshold in force.
+    pub operation: Operation,
+    /// Ranking by the scorer alone.
+    pub damage: Ranking,
+    /// Ranking by the comparison alone, where it could be made.
+    pub anomaly: Option<Ranking>,
+    /// Share of the samples that could be compared; `None` without references.
+    pub compared: Option<f64>,
+    pub per_type: BTreeMap<String, Group>,
+    pub per_material: BTreeMap<String, Group>,
+    pub per_family: BTreeMap<String, Group>,
+    pub per_lookalike: BTreeMap<String, Group>,
+    pub localisation: Option<LocalisationScore>,
+    /// Mean intersection over union of found and true items.
+    pub item_iou: Option<f64>,
+    pub calibration_error: Option<f64>,
+    pub reliability: Vec<Bin>,
+    pub ms: Times,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Intervals {
+    pub auroc: Option<Interval>,
+    pub ap_any: Option<Interval>,
+    pub ap_major: Option<Interval>,
+    pub recall_at_50p: Option<Interval>,
+    pub recall_at_1fpr: Option<Interval>,
+    pub recall_at_01fpr: Option<Interval>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Times {
+    pub p50: Option<f32>,
+    pub p99: Option<f32>,
+}
+
+/// One group of samples; for a type of damage its damaged samples against all whole ones.
+#[derive(Debug, Serialize)]
+pub(crate) struct Group {
+    pub n: usize,
+    pub n_defect: usize,
+    pub auroc: Option<f64>,
+    pub false_alarms: usize,
+    pub found: usize,
+}
+
+impl Group {
+    fn of<'a>(judged: impl Iterator<Item = &'a Judged> + Clone, threshold: f64) -> Group {
+        let alarms = |damaged: bool| judged.clone().filter(|j| j.damaged == damaged && j.score > threshold).count();
+        Group {
+            n: judged.clone().count(),
+            n_defect: judged.clone().filter(|j| j.damaged).count(),
+            auroc: auroc(judged.clone().map(|j| (j.score, j.damaged))),
+            false_alarms: alarms(false),
+            found: alarms(true),
+        }
+    }
+}
+
+impl Figures {
+    pub fn of(samples: &[Sample], verdicts: &[Verdict], localisation: Option<LocalisationScore>, threshold: f32) -> Figures {
+        let threshold = f64::from(threshold);
+        let mut items: BTreeMap<&str, usize> = BTreeMap::new();
+        for sample in samples {
+            let next = items.len();
+            items.entry(&sample.item).or_insert(next);
+        }
+        let judged = |score: &dyn Fn(&Verdict) -> Option<f32>| -> Vec<Judged> {
+            let pairs = samples.iter().zip(verdicts);
+            let judge = |(s, v): (&Sample, &Verdict)| {
+                let group = items.get(s.item.as_str()).copied().unwrap_or(0);
+                score(v).map(|score| Judged { score: f64::from(score), damaged: s.damaged, major: s.major, group })
+            };
+            pairs.filter_map(judge).collect()
+        };
+        let all = judged(&|v| Some(v.score));
+        let compared = judged(&|v| v.anomaly);
+        let [auroc, ap_any, ap_major, recall_at_50p, recall_at_1fpr, recall_at_01fpr] =
+            bootstrap(&all, ROUNDS, |r| [r.auroc, r.ap_any, r.ap_major, r.recall_at_50p, r.recall_at_1fpr, r.recall_at_01fpr]);
+        let by = |name: &dyn Fn(&Sample) -> &str| groups(samples, &all, threshold, name);
+        let bins = reliability(all.iter().map(|j| (j.score, j.damaged)));
+        let ious: Vec<f64> = verdicts.iter().filter_map(|v| v.item_iou).map(f64::from).collect();
+        let times: Vec<f32> = verdicts.iter().map(|v| v.ms).collect();
+        Figures {
+            ranking: Ranking::of(&all),
+            n: samples.len(),
+            n_defect: samples.iter().filter(|s| s.damaged).count(),
+            ci95: Intervals { auroc, ap_any, ap_major, recall_at_50p, recall_at_1fpr, recall_at_01fpr },
+            operation: Operation::at(&all, threshold),
+            damage: Ranking::of(&judged(&|v| Some(v.damage))),
+            anomaly: (!compared.is_empty()).then(|| Ranking::of(&compared)),
+            compared: (!compared.is_empty()).then(|| compared.len() as f64 / samples.len() as f64),
+            per_type: types(samples, &all, threshold),
+            per_material: by(&|s| &s.material),
+            per_family: by(&|s| &s.family),
+            per_lookalike: by(&|s| &s.lookalike),
+            localisation,
+            item_iou: (!ious.is_empty()).then(|| ious.iter().sum::<f64>() / ious.len() as f64),
+            calibration_error: expected_calibration_error(&bins),
+            reliability: bins,
+            ms: Times { p50: percentile(&times, 0.5), p99: percentile(&times, 0.99) },
+        }
+    }
+
+    /// Name, value and interval of each figure, for people.
+    pub fn rows(&self) -> Vec<(&'static str, String, Option<Interval>)> {
+        let number = |v: Option<f64>| v.map_or_else(|| "–".to_owned(), |v| format!("{v:.3}"));
+        let (r, c, o) = (&self.ranking, &self.ci95, &self.operation);
+        let share = |k: usize, n: usize| if n == 0 { "–".to_owned() } else { format!("{:.3}", k as f64 / n as f64) };
+        let mut rows = vec![
+            ("AUROC", number(r.auroc), c.auroc),
+            ("average precision, any damage", number(r.ap_any), c.ap_any),
+            ("average precision, major damage", number(r.ap_major), c.ap_major),
+            ("recall at 50 % precision", number(r.recall_at_50p), c.recall_at_50p),
+            ("recall at 1 % false alarms", number(r.recall_at_1fpr), c.recall_at_1fpr),
+            ("recall at 0.1 % false alarms", number(r.recall_at_01fpr), c.recall_at_01fpr),
+            ("at the threshold: false alarms", share(o.false_alarms, o.whole), (o.whole > 0).then_some(o.false_alarm_rate)),
+            ("at the threshold: recall", share(o.found, o.damaged), (o.damaged > 0).then_some(o.recall)),
+            ("of a million items, 0.1 % damaged: good ones sidelined", format!("{:.0}", o.good_sidelined_per_million), None),
+            ("  … bad ones shipped", format!("{:.0}", o.bad_shipped_per_million), None),
+            ("AUROC of the scorer alone", number(self.damage.auroc), None),
+        ];
+        if let Some(anomaly) = &self.anomaly {
+            rows.push(("AUROC of the comparison alone, where made", number(anomaly.auroc), None));
+            rows.push(("share that could be compared", number(self.compared), None));
+        }
+        if let Some(l) = &self.localisation {
+            rows.push(("pixel AUROC", number(l.pixel_auroc), None));
+            rows.push(("AUPRO (30 %)", number(l.aupro), None));
+        }
+        rows.push(("item mask IoU", number(self.item_iou), None));
+        rows.push(("expected calibration error", number(self.calibration_error), None));
+        let ms = |v: Option<f32>| v.map_or_else(|| "–".to_owned(), |v| format!("{v:.1}"));
+        rows.push(("milliseconds an item, p50", ms(self.ms.p50), None));
+        rows.push(("milliseconds an item, p99", ms(self.ms.p99), None));
+        rows
+    }
+
+    /// The groups with their headings.
+    pub fn groups(&self) -> [(&'static str, &BTreeMap<String, Group>); 4] {
+        [("type", &self.per_type), ("material", &self.per_material), ("family", &self.per_family), ("look-alike", &self.per_lookalike)]
+    }
+}
+
+/// Groups by a name; samples without one are left out.
+fn groups(samples: &[Sample], all: &[Judged], threshold: f64, name: &dyn Fn(&Sample) -> &str) -> BTreeMap<String, Group> {
+    let mut members: BTreeMap<&str, Vec<&Judged>> = BTreeMap::new();
+    for (sample, judged) in samples.iter().zip(all).filter(|(s, _)| !name(s).is_empty()) {
+        members.entry(name(sample)).or_default().push(judged);
+    }
+    members.into_iter().map(|(name, list)| (name.to_owned(), Group::of(list.iter().copied(), threshold))).collect()
+}
+
+/// Each type's damaged samples against all whole ones.
+fn types(samples: &[Sample], all: &[Judged], threshold: f64) -> BTreeMap<String, Group> {
+    let mut names: Vec<&String> = samples.iter().flat_map(|s| &s.types).collect();
+    names.sort_unstable();
+    names.dedup();
+    let of = |name: &String| {
+        let members: Vec<&Judged> = samples.iter().zip(all).filter(|(s, _)| !s.damaged || s.types.contains(name)).map(|(_, j)| j).collect();
+        Group::of(members.iter().copied(), threshold)
+    };
+    names.into_iter().map(|name| (name.clone(), of(name))).collect()
+}

@@ -1,0 +1,205 @@
+//! One sample in, its scores out: the same inspection and comparison as in the cell.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use captures::{load_color, load_rgbd};
+use datasets::{Format, Reference, Sample, Shared};
+use evaluation::{Localisation, LocalisationScore};
+use inspection::{EmptyTray, Engine, Inspection, InspectionParams, Inspector, overlay};
+use matching::{Cutout, Gallery, GalleryOptions, Picture};
+use vision::{ColorImage, HeatMap, RgbdFrame};
+
+/// The anomaly score above which the decision node's default policy does not sort; it stands at 0.5 in the score.
+const ANOMALY_LIMIT: f32 = 0.8;
+/// The product under which a sample's references are enrolled.
+const PRODUCT: &str = "item";
+
+/// What was found in one sample.
+#[derive(Clone, Debug)]
+pub(crate) struct Verdict {
+    /// What the policy acts on, [0, 1]: above 0.5 the item is not sorted.
+    pub score: f32,
+    /// Of the scorer, [0, 1].
+    pub damage: f32,
+    /// Of the comparison with references, [0, 1]; `None` when nothing could be compared.
+    pub anomaly: Option<f32>,
+    /// Intersection over union of the found item with the true one; `None` without truth.
+    pub item_iou: Option<f32>,
+    /// Inspection and comparison, milliseconds.
+    pub ms: f32,
+}
+
+/// Judges samples one after another.
+pub(crate) struct Judge {
+    inspector: Inspector,
+    format: Format,
+    tray: Option<EmptyTray>,
+    camera: Option<[f64; 4]>,
+    compares: bool,
+    /// The references of the last sample, which the next one often shares.
+    gallery: Option<(Arc<[Reference]>, Gallery)>,
+    localisation: Localisation,
+    localised: bool,
+}
+
+impl Judge {
+    pub fn new(root: &Path, format: Format, shared: Option<Shared>, engine: Option<Arc<dyn Engine>>, compares: bool) -> Result<Judge> {
+        let mut params = InspectionParams::default();
+        params.segmentation.one_item = true;
+        let camera = shared.as_ref().map(|s| [s.camera[0], s.camera[1], s.camera[2], s.camera[3]]);
+        let tray = match &shared {
+            Some(s) => {
+                let depth = root.join(&s.background_depth);
+                Some(EmptyTray::new(load_rgbd(&root.join(&s.background), Some((&depth, s.depth_unit_m)), camera)?))
+            }
+            None => None,
+        };
+        Ok(Judge {
+            inspector: Inspector { params, engine },
+            format,
+            tray,
+            camera,
+            compares,
+            gallery: None,
+            localisation: Localisation::default(),
+            localised: false,
+        })
+    }
+
+    /// Figures of the maps so far; `None` without true masks.
+    pub fn localisation(&self) -> Option<LocalisationScore> {
+        self.localised.then(|| self.localisation.score())
+    }
+
+    fn load(&self, sample: &Sample) -> Result<RgbdFrame> {
+        let depth = sample.depth.as_ref().map(|d| (d.path.as_path(), d.unit_m));
+        Ok(load_rgbd(&sample.color, depth, self.camera)?)
+    }
+
+    /// Judges one sample.
+    pub fn judge(&mut self, sample: &Sample) -> Result<Verdict> {
+        let frame = self.load(sample)?;
+        self.enrol(sample)?;
+        let from = Instant::now();
+        let inspection = self.inspector.inspect(&frame, self.tray.as_ref(), &mut |_| ())?;
+        let compared = self.compare(&frame, &inspection)?;
+        let ms = from.elapsed().as_secs_f32() * 1e3;
+        let damage = inspection.damage_score;
+        let anomaly = compared.as_ref().map(|(score, _)| *score);
+        self.localise(sample, &inspection, compared.as_ref().map(|(_, map)| map))?;
+        Ok(Verdict { score: policy_score(damage, anomaly), damage, anomaly, item_iou: item_iou(sample, &inspection)?, ms })
+    }
+
+    /// Makes the gallery of the sample's references, when it is not that of the last sample.
+    fn enrol(&mut self, sample: &Sample) -> Result<()> {
+        if !self.compares || sample.references.is_empty() || self.gallery.as_ref().is_some_and(|(r, _)| *r == sample.references) {
+            return Ok(());
+        }
+        let pictures: Result<Vec<Picture>> = sample.references.iter().enumerate().map(|(n, r)| self.reference(n, r)).collect();
+        let (gallery, _) = Gallery::new(pictures?, GalleryOptions::default());
+        self.gallery = Some((sample.references.clone(), gallery));
+        Ok(())
+    }
+
+    fn reference(&self, n: usize, reference: &Reference) -> Result<Picture> {
+        let color = load_color(&reference.picture)?;
+        let mask = match &reference.mask {
+            Some(path) => Some(read_mask(path)?).filter(|(w, h, _)| (*w, *h) == (color.width(), color.height())),
+            None => None,
+        };
+        let cutout = match mask {
+            Some((_, _, set)) => Cutout::masked(color, set)?,
+            None if self.format == Format::Mvtec => Cutout::whole(color),
+            None => Cutout::without_plain_border(color),
+        };
+        Ok(Picture { product: PRODUCT.to_owned(), name: n.to_string(), cutout })
+    }
+
+    /// Anomaly score and map (of the whole picture when the whole was compared).
+    fn compare(&self, frame: &RgbdFrame, inspection: &Inspection) -> Result<Option<(f32, HeatMap)>> {
+        let Some((_, gallery)) = &self.gallery else { return Ok(None) };
+        let item = inspection.items.iter().max_by_key(|i| i.area_px);
+        let cutout = match item.filter(|_| self.format != Format::Mvtec) {
+            Some(item) => Cutout::of_label(&frame.color, &inspection.mask, item.id, item.bbox)?,
+            // The whole picture is the item: posed pictures, or nothing stands out of them.
+            None => Cutout::whole((*frame.color).clone()),
+        };
+        let item = gallery.prepare(cutout)?;
+        Ok(gallery.compare(&item, PRODUCT)?.map(|d| (d.score, d.map)))
+    }
+
+    fn localise(&mut self, sample: &Sample, inspection: &Inspection, anomaly: Option<&HeatMap>) -> Result<()> {
+        let truth = match &sample.damage_mask {
+            Some(path) => read_mask(path)?.2,
+            // Where the data set marks damage, a whole item has none.
+            None if !sample.damaged => vec![false; inspection.heatmap.data().len()],
+            None => return Ok(()),
+        };
+        if truth.len() != inspection.heatmap.data().len() {
+            return Ok(());
+        }
+        self.localised |= sample.damage_mask.is_some();
+        let mut map = inspection.heatmap.data().to_vec();
+        if let Some(anomaly) = anomaly.filter(|a| a.data().len() == map.len()) {
+            for (m, a) in map.iter_mut().zip(anomaly.data()) {
+                *m = m.max(*a);
+            }
+        }
+        self.localisation.add(&map, &truth, inspection.heatmap.width() as usize);
+        Ok(())
+    }
+
+    /// The sample with what was found drawn over it.
+    pub fn picture(&self, sample: &Sample) -> Result<ColorImage> {
+        let frame = self.load(sample)?;
+        let inspection = self.inspector.inspect(&frame, self.tray.as_ref(), &mut |_| ())?;
+        Ok(overlay(&frame.color, &inspection.mask, &inspection.heatmap))
+    }
+}
+
+/// Damage, or an anomaly that decides by itself, whichever is worse; both limits stand at one half.
+fn policy_score(damage: f32, anomaly: Option<f32>) -> f32 {
+    let moved = anomaly.map_or(0.0, |a| {
+        if a <= ANOMALY_LIMIT { 0.5 * a / ANOMALY_LIMIT } else { 0.5 + 0.5 * (a - ANOMALY_LIMIT) / (1.0 - ANOMALY_LIMIT) }
+    });
+    damage.max(moved)
+}
+
+fn item_iou(sample: &Sample, inspection: &Inspection) -> Result<Option<f32>> {
+    let Some(path) = &sample.mask else { return Ok(None) };
+    let (width, height, truth) = read_mask(path)?;
+    if (width, height) != (inspection.mask.width(), inspection.mask.height()) {
+        return Ok(None);
+    }
+    let id = inspection.items.iter().max_by_key(|i| i.area_px).map_or(0, |i| i.id);
+    let (mut both, mut any) = (0u32, 0u32);
+    for (t, l) in truth.iter().zip(inspection.mask.data()) {
+        let found = id != 0 && *l == id;
+        both += u32::from(*t && found);
+        any += u32::from(*t || found);
+    }
+    Ok((any > 0).then(|| both as f32 / any as f32))
+}
+
+/// Size and set pixels of a mask of 8 or 16 bits.
+fn read_mask(path: &PathBuf) -> Result<(u32, u32, Vec<bool>)> {
+    let mask = image::open(path).with_context(|| path.display().to_string())?.into_luma16();
+    Ok((mask.width(), mask.height(), mask.as_raw().iter().map(|v| *v > 0).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_limits_of_the_policy_stand_at_one_half() {
+        for (damage, anomaly, expected) in
+            [(0.3, None, 0.3), (0.1, Some(0.8), 0.5), (0.1, Some(1.0), 1.0), (0.7, Some(0.2), 0.7), (0.0, Some(0.4), 0.25)]
+        {
+            assert!((policy_score(damage, anomaly) - expected).abs() < 1e-6, "{damage} {anomaly:?}");
+        }
+    }
+}

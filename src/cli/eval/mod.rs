@@ -1,0 +1,137 @@
+//! `intact eval`: how good the scores are on a labelled data set.
+
+mod figures;
+mod judge;
+mod report;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Args, ValueEnum};
+use datasets::{Format, Split};
+use indicatif::{ProgressBar, ProgressStyle};
+use inspection::{DEFAULT_DAMAGE_THRESHOLD, Engine, TractModel};
+
+use figures::Figures;
+use judge::{Judge, Verdict};
+
+use super::table;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  intact eval out/booth --format booth --references auto --report out/report
+  intact eval kaputt/ --format kaputt --split validation --limit 500 --json
+  intact eval mvtec/bottle --format mvtec --references auto
+
+An item's score is the one that the decision node's default policy acts on: damage above 0.5, or anomaly above 0.8 (which is
+moved to 0.5 here), is not sorted. MVTec's train/good is enrolled as references; pictures without depth get no damage score
+from the classical scorer.")]
+pub struct EvalArgs {
+    /// Folder of the data set
+    dataset: PathBuf,
+    /// Its layout: booth, kaputt, mvtec
+    #[arg(long)]
+    format: Format,
+    /// Part of it (booth, kaputt)
+    #[arg(long, default_value = "test")]
+    split: Split,
+    /// Compare items with the references that the data set brings
+    #[arg(long, value_enum, default_value = "none")]
+    references: References,
+    /// ONNX model for the damage score; without it the classical scorer
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// Judge this many samples, evenly spread over the data set
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Write a page with curves, worst misses and worst false alarms
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Write Kaputt's leaderboard CSV (capture_id,pred)
+    #[arg(long, value_name = "FILE")]
+    submission: Option<PathBuf>,
+}
+
+/// Whether references are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum References {
+    /// Those of the data set.
+    Auto,
+    /// None.
+    None,
+}
+
+pub fn run(args: &EvalArgs) -> Result<ExitCode> {
+    let (mut samples, shared) = datasets::read(&args.dataset, args.format, args.split)?;
+    ensure!(!samples.is_empty(), "{}: the split `{}` is empty", args.dataset.display(), args.split.name());
+    if let Some(limit) = args.limit.filter(|l| *l < samples.len()) {
+        ensure!(limit > 0, "--limit 0: at least one sample is needed");
+        let n = samples.len();
+        samples = (0..limit).map(|k| samples[k * n / limit].clone()).collect();
+    }
+    let engine = match &args.model {
+        Some(file) => Some(Arc::new(TractModel::load(file)?) as Arc<dyn Engine>),
+        None => None,
+    };
+    let mut judge = Judge::new(&args.dataset, args.format, shared, engine, args.references == References::Auto)?;
+    let bar = ProgressBar::new(samples.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} samples, {per_sec}, {eta} left") {
+        bar.set_style(style);
+    }
+    let mut verdicts: Vec<Verdict> = Vec::with_capacity(samples.len());
+    for sample in &samples {
+        verdicts.push(judge.judge(sample).with_context(|| format!("sample `{}`", sample.id))?);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let figures = Figures::of(&samples, &verdicts, judge.localisation(), DEFAULT_DAMAGE_THRESHOLD);
+    if let Some(file) = &args.submission {
+        let mut out = std::fs::File::create(file).with_context(|| file.display().to_string())?;
+        writeln!(out, "capture_id,pred")?;
+        for (sample, verdict) in samples.iter().zip(&verdicts) {
+            writeln!(out, "{},{:.6}", sample.id, verdict.score)?;
+        }
+    }
+    if let Some(dir) = &args.report {
+        report::write(dir, args, &samples, &verdicts, &figures, &judge)?;
+    }
+    if args.json {
+        say!("{}", serde_json::to_string(&figures)?);
+    } else {
+        print(args, &figures);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(args: &EvalArgs, figures: &Figures) {
+    let mut out = table::table(&["figure", "value", "95 % interval"]);
+    for (name, value, interval) in figures.rows() {
+        let between = interval.map_or_else(|| "–".to_owned(), |i| format!("{:.3} … {:.3}", i.low, i.high));
+        out.add_row(vec![name.into(), table::number(value), table::number(between)]);
+    }
+    say!("{}: {} samples, {} damaged\n{out}", args.dataset.display(), figures.n, figures.n_defect);
+    let mut out = table::table(&["group", "n", "damaged", "AUROC", "false alarms", "found"]);
+    for (group, names) in figures.groups() {
+        for (name, g) in names {
+            out.add_row(vec![
+                format!("{group}: {name}").into(),
+                table::number(g.n),
+                table::number(g.n_defect),
+                table::number(g.auroc.map_or_else(|| "–".to_owned(), |v| format!("{v:.3}"))),
+                table::number(format!("{}/{}", g.false_alarms, g.n - g.n_defect)),
+                table::number(format!("{}/{}", g.found, g.n_defect)),
+            ]);
+        }
+    }
+    say!("{out}");
+    if let Some(dir) = &args.report {
+        say!("report: {}", dir.join("index.html").display());
+    }
+}
