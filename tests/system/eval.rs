@@ -1,0 +1,115 @@
+//! Labelled data sets: what `intact booth generate` writes is judged by `intact eval`, and so are the layouts that users have.
+
+use std::path::Path;
+use std::process::Output;
+
+use image::{Rgb, RgbImage};
+use serde_json::Value;
+use tempfile::tempdir;
+
+use crate::support::{intact, intact_ok};
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn complaint(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_generated_set_is_judged_and_reported() {
+    let dir = tempdir().unwrap();
+    let (set, report, csv) = (dir.path().join("set"), dir.path().join("report"), dir.path().join("submission.csv"));
+    intact_ok(&["booth", "generate", "--seed", "11", "--items", "16", "--damaged", "0.5", "--size", "320x240", "--out", text(&set)]);
+    let line = intact_ok(&[
+        "eval",
+        text(&set),
+        "--format",
+        "booth",
+        "--references",
+        "auto",
+        "--json",
+        "--report",
+        text(&report),
+        "--submission",
+        text(&csv),
+    ]);
+    let figures: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(figures["n"], 16);
+    let damaged = figures["n_defect"].as_u64().unwrap();
+    assert!((3..=13).contains(&damaged), "{damaged} of 16 are damaged");
+    for figure in ["auroc", "ap_any", "recall_at_50p", "recall_at_1fpr", "recall_at_01fpr"] {
+        let value = figures[figure].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&value), "{figure}: {value}");
+        let interval = &figures["ci95"][figure];
+        assert!(interval["low"].as_f64().unwrap() <= interval["high"].as_f64().unwrap(), "{figure}: {interval}");
+    }
+    assert!(figures["auroc"].as_f64().unwrap() > 0.6, "the scorer is no better than chance: {line}");
+    assert!(figures["item_iou"].as_f64().unwrap() > 0.7, "{line}");
+    assert!(figures["localisation"]["pixel_auroc"].as_f64().unwrap() > 0.6, "{line}");
+    let groups: u64 = figures["per_family"].as_object().unwrap().values().map(|g| g["n"].as_u64().unwrap()).sum();
+    assert_eq!(groups, 16);
+
+    let predictions = std::fs::read_to_string(&csv).unwrap();
+    assert_eq!(predictions.lines().next(), Some("capture_id,pred"));
+    assert_eq!(predictions.lines().count(), 17);
+    let page = std::fs::read_to_string(report.join("index.html")).unwrap();
+    for picture in page.split("<img src='").skip(1).map(|rest| rest.split('\'').next().unwrap()) {
+        assert!(report.join(picture).is_file(), "{picture}");
+    }
+    assert!(page.contains("Worst misses") && page.contains("<svg"));
+
+    // The same tables are Kaputt's: they are read without depth, too.
+    let line = intact_ok(&["eval", text(&set), "--format", "kaputt", "--limit", "5", "--json"]);
+    let figures: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(figures["n"], 5);
+    // The same seed gives the same captures.
+    let again = dir.path().join("again");
+    intact_ok(&["booth", "generate", "--seed", "11", "--items", "16", "--damaged", "0.5", "--size", "320x240", "--out", text(&again)]);
+    for entry in std::fs::read_dir(set.join("query-image")).unwrap() {
+        let name = entry.unwrap().file_name();
+        let bytes = |root: &Path| std::fs::read(root.join("query-image").join(&name)).unwrap();
+        assert!(bytes(&set) == bytes(&again), "{name:?}");
+    }
+}
+
+#[test]
+fn a_category_of_mvtec_is_judged_against_its_good_pictures() {
+    let dir = tempdir().unwrap();
+    let root = dir.path().join("print");
+    let picture = |seed: u32, stain: bool| {
+        RgbImage::from_fn(256, 256, |x, y| {
+            if stain && (90..150).contains(&x) && (100..160).contains(&y) {
+                return Rgb([20, 20, 20]);
+            }
+            // A print with many corners; a little noise that differs a picture.
+            let block = ((x / 16 * 7919) ^ (y / 16 * 104_729)) % 200;
+            let noise = (x * 31 + y * 17 + seed * 101) % 9;
+            Rgb([(block + noise) as u8, (block / 2 + 60 + noise) as u8, (220 - block + noise) as u8])
+        })
+    };
+    for (folder, count, stain) in [("train/good", 3, false), ("test/good", 3, false), ("test/stain", 3, true)] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+        for n in 0..count {
+            picture(n + 10 * u32::from(stain), stain).save(root.join(folder).join(format!("{n}.png"))).unwrap();
+        }
+    }
+    let line = intact_ok(&["eval", text(&root), "--format", "mvtec", "--references", "auto", "--json"]);
+    let figures: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((figures["n"].as_u64(), figures["n_defect"].as_u64()), (Some(6), Some(3)));
+    assert_eq!(figures["auroc"], 1.0, "stains on a known print are found: {line}");
+}
+
+#[test]
+fn a_wrong_folder_gets_one_sentence() {
+    let dir = tempdir().unwrap();
+    for (format, words) in [("kaputt", "query-test.parquet"), ("booth", "booth.json"), ("mvtec", "test/<type>")] {
+        let output = intact(&["eval", text(dir.path()), "--format", format]);
+        let said = complaint(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(words) && said.lines().count() == 1, "{format}: {said}");
+    }
+    let output = intact(&["booth", "generate", "--out", text(dir.path())]);
+    assert!(complaint(&output).contains("nothing is overwritten"), "{}", complaint(&output));
+}
