@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use booth::{Booth, BoothSpec};
 use criterion::{Criterion, criterion_group, criterion_main};
-use inspection::{InspectionParams, inspect};
+use inspection::{EmptyTray, InspectionParams, inspect};
 use matching::{Cutout, Gallery, GalleryOptions, Picture};
 use ros_interfaces::Message;
 use ros_interfaces::sensor_msgs::msg::Image;
@@ -16,7 +16,7 @@ fn booth(width: u32, height: u32) -> Booth {
 
 fn perception(c: &mut Criterion) {
     let booth = booth(1280, 720);
-    let (background, frame) = (booth.background(), booth.capture(0).frame);
+    let (background, frame) = (EmptyTray::new(booth.background()), booth.capture(0).frame);
     let params = InspectionParams::default();
     let mut group = c.benchmark_group("perception");
     group.sample_size(20);
@@ -36,7 +36,7 @@ fn gallery(c: &mut Criterion) {
     });
     let (gallery, _) = Gallery::new(pictures, GalleryOptions::default());
     let capture = booth.capture(0);
-    let found = inspect(&capture.frame, Some(&booth.background()), &InspectionParams::default()).unwrap();
+    let found = inspect(&capture.frame, Some(&EmptyTray::new(booth.background())), &InspectionParams::default()).unwrap();
     let first = &found.items[0];
     let cutout = Cutout::of_label(&capture.frame.color, &found.mask, first.id, first.bbox).unwrap();
     let item = gallery.prepare(cutout.clone()).unwrap();

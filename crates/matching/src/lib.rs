@@ -25,6 +25,7 @@ mod error;
 mod features;
 mod gallery;
 mod light;
+mod patches;
 mod register;
 pub mod store;
 
@@ -33,3 +34,4 @@ pub use cutout::Cutout;
 pub use error::MatchError;
 pub use features::{FeatureOptions, Features};
 pub use gallery::{Candidate, Gallery, GalleryOptions, IDENTITY_THRESHOLD, Identification, Item, Picture, Rejected};
+pub use patches::{MIN_PICTURES, PatchMemory, PatchVerdict};

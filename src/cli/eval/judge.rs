@@ -9,7 +9,7 @@ use captures::{load_color, load_rgbd};
 use datasets::{Format, Reference, Sample, Shared};
 use evaluation::{Localisation, LocalisationScore};
 use inspection::{EmptyTray, Engine, Inspection, InspectionParams, Inspector, overlay};
-use matching::{Cutout, Gallery, GalleryOptions, Picture};
+use matching::{Cutout, Gallery, GalleryOptions, PatchMemory, Picture};
 use vision::{ColorImage, HeatMap, RgbdFrame};
 
 /// The anomaly score above which the decision node's default policy does not sort; it stands at 0.5 in the score.
@@ -40,9 +40,17 @@ pub(crate) struct Judge {
     camera: Option<[f64; 4]>,
     compares: bool,
     /// The references of the last sample, which the next one often shares.
-    gallery: Option<(Arc<[Reference]>, Gallery)>,
+    gallery: Option<Enrolled>,
     localisation: Localisation,
     localised: bool,
+}
+
+/// The references of a sample, enrolled.
+struct Enrolled {
+    references: Arc<[Reference]>,
+    gallery: Gallery,
+    /// For what cannot be registered; `None` of a few references.
+    patches: Option<PatchMemory>,
 }
 
 impl Judge {
@@ -95,12 +103,14 @@ impl Judge {
 
     /// Makes the gallery of the sample's references, when it is not that of the last sample.
     fn enrol(&mut self, sample: &Sample) -> Result<()> {
-        if !self.compares || sample.references.is_empty() || self.gallery.as_ref().is_some_and(|(r, _)| *r == sample.references) {
+        if !self.compares || sample.references.is_empty() || self.gallery.as_ref().is_some_and(|e| e.references == sample.references) {
             return Ok(());
         }
         let pictures: Result<Vec<Picture>> = sample.references.iter().enumerate().map(|(n, r)| self.reference(n, r)).collect();
-        let (gallery, _) = Gallery::new(pictures?, GalleryOptions::default());
-        self.gallery = Some((sample.references.clone(), gallery));
+        let pictures = pictures?;
+        let cutouts: Vec<Cutout> = pictures.iter().map(|p| p.cutout.clone()).collect();
+        let (gallery, _) = Gallery::new(pictures, GalleryOptions::default());
+        self.gallery = Some(Enrolled { references: sample.references.clone(), gallery, patches: PatchMemory::of(&cutouts) });
         Ok(())
     }
 
@@ -120,15 +130,26 @@ impl Judge {
 
     /// Anomaly score and map (of the whole picture when the whole was compared).
     fn compare(&self, frame: &RgbdFrame, inspection: &Inspection) -> Result<Option<(f32, HeatMap)>> {
-        let Some((_, gallery)) = &self.gallery else { return Ok(None) };
+        let Some(enrolled) = &self.gallery else { return Ok(None) };
         let item = inspection.items.iter().max_by_key(|i| i.area_px);
         let cutout = match item.filter(|_| self.format != Format::Mvtec) {
             Some(item) => Cutout::of_label(&frame.color, &inspection.mask, item.id, item.bbox)?,
             // The whole picture is the item: posed pictures, or nothing stands out of them.
             None => Cutout::whole((*frame.color).clone()),
         };
-        let item = gallery.prepare(cutout)?;
-        Ok(gallery.compare(&item, PRODUCT)?.map(|d| (d.score, d.map)))
+        let odd = enrolled.patches.as_ref().and_then(|p| p.judge(&cutout));
+        let item = enrolled.gallery.prepare(cutout)?;
+        let placed = enrolled.gallery.compare(&item, PRODUCT)?;
+        Ok(match (placed, odd) {
+            (Some(placed), None) => Some((placed.score, placed.map)),
+            (None, odd) => odd.map(|o| (o.score, o.map)),
+            // Whatever either of them sees.
+            (Some(placed), Some(odd)) => {
+                let map = placed.map.data().iter().zip(odd.map.data()).map(|(a, b)| a.max(*b)).collect();
+                let map = HeatMap::new(odd.map.width(), odd.map.height(), map)?;
+                Some((placed.score.max(odd.score), map))
+            }
+        })
     }
 
     fn localise(&mut self, sample: &Sample, inspection: &Inspection, anomaly: Option<&HeatMap>) -> Result<()> {

@@ -1,0 +1,270 @@
+//! How unusual each patch of a picture is among those of many pristine pictures.
+//!
+//! What cannot be registered (grain, fabric, round and loose things) has no place-by-place comparison. With enough
+//! pristine pictures a memory of their patches takes its place: a patch is as odd as its distance to the nearest
+//! remembered one (PatchCore, Roth et al., CVPR 2022), here over colour and gradient statistics in place of a network.
+
+use rayon::prelude::*;
+use vision::{ColorImage, HeatMap};
+
+use crate::Cutout;
+
+/// Fewer pictures do not show what varies.
+pub const MIN_PICTURES: usize = 8;
+/// Longer side of the pictures that patches are taken from, pixels.
+const WORKING_PX: u32 = 320;
+/// Distance between patches, pixels.
+const STRIDE: usize = 8;
+/// Half sides of the windows that describe a patch, pixels.
+const WINDOWS: [usize; 2] = [5, 14];
+/// Directions of gradients.
+const DIRECTIONS: usize = 6;
+/// Channels: brightness, its square, two of colour, gradients.
+const CHANNELS: usize = 4 + DIRECTIONS;
+/// Values that describe a patch.
+const VALUES: usize = CHANNELS * WINDOWS.len();
+/// Patches remembered; more cost time and hardly change the nearest.
+const MEMORY: usize = 8000;
+/// Pictures that are held out one after another to learn what is usual.
+const HELD_OUT: usize = 16;
+/// Share of the patches whose mean oddness is a picture's.
+const WORST_SHARE: f32 = 0.006;
+
+type Patch = [f32; VALUES];
+
+/// Patches of pristine pictures of one product.
+#[derive(Clone, Debug)]
+pub struct PatchMemory {
+    /// Each patch and the picture that it comes from.
+    patches: Vec<(Patch, u32)>,
+    /// One over the spread of each value.
+    scale: Patch,
+    /// The oddness that a pristine picture has at most, as held-out ones show.
+    usual: f32,
+}
+
+/// What a memory says of a picture.
+#[derive(Clone, Debug)]
+pub struct PatchVerdict {
+    /// [0, 1]; one half is the oddest that a pristine picture was.
+    pub score: f32,
+    /// The same a pixel, size of the picture.
+    pub map: HeatMap,
+}
+
+impl PatchMemory {
+    /// Remembers pictures; `None` of fewer than [`MIN_PICTURES`], or pictures without a patch.
+    pub fn of(pictures: &[Cutout]) -> Option<PatchMemory> {
+        if pictures.len() < MIN_PICTURES {
+            return None;
+        }
+        let described: Vec<Described> = pictures.par_iter().map(|p| Described::of(p.color())).collect();
+        let all: Vec<(Patch, u32)> =
+            described.iter().enumerate().flat_map(|(n, d)| d.patches.iter().map(move |p| (*p, n as u32))).collect();
+        // Evenly thinned: neighbours say nearly the same, and a fixed choice gives the same answer each time.
+        let keep = all.len().min(MEMORY);
+        let patches: Vec<(Patch, u32)> = (0..keep).map(|k| all[(k as f64 * all.len() as f64 / keep as f64) as usize]).collect();
+        let mut memory = PatchMemory { scale: spread(&patches)?, patches, usual: 1.0 };
+        let step = described.len().div_ceil(HELD_OUT);
+        let usual = described.iter().enumerate().step_by(step).map(|(n, d)| worst(&memory.oddness(d, Some(n as u32))));
+        memory.usual = usual.fold(0.0, f32::max).max(1e-6);
+        Some(memory)
+    }
+
+    /// Judges a picture; `None` of one without pixels.
+    pub fn judge(&self, picture: &Cutout) -> Option<PatchVerdict> {
+        let color = picture.color();
+        let described = Described::of(color);
+        let oddness = self.oddness(&described, None);
+        let level = |d: f32| d * d / (d * d + self.usual * self.usual);
+        let (width, height) = (color.width() as usize, color.height() as usize);
+        let at = |x: usize, y: usize| {
+            let column = (x * described.columns / width.max(1)).min(described.columns.saturating_sub(1));
+            let row = (y * described.rows / height.max(1)).min(described.rows.saturating_sub(1));
+            oddness.get(row * described.columns + column).copied().map_or(0.0, level)
+        };
+        let map = (0..width * height).map(|i| at(i % width, i / width)).collect();
+        Some(PatchVerdict { score: level(worst(&oddness)), map: HeatMap::new(color.width(), color.height(), map).ok()? })
+    }
+
+    /// Distance of each patch to the nearest remembered one; those of picture `without` are left out.
+    fn oddness(&self, described: &Described, without: Option<u32>) -> Vec<f32> {
+        described
+            .patches
+            .par_iter()
+            .map(|p| {
+                let others = self.patches.iter().filter(|(_, n)| Some(*n) != without);
+                others.map(|(q, _)| self.distance(p, q)).fold(f32::MAX, f32::min).sqrt()
+            })
+            .collect()
+    }
+
+    fn distance(&self, a: &Patch, b: &Patch) -> f32 {
+        let mut sum = 0.0;
+        for k in 0..VALUES {
+            let d = (a[k] - b[k]) * self.scale[k];
+            sum += d * d;
+        }
+        sum
+    }
+}
+
+/// One over the standard deviation of each value.
+fn spread(patches: &[(Patch, u32)]) -> Option<Patch> {
+    let n = patches.len() as f32;
+    (n > 0.0).then(|| {
+        std::array::from_fn(|k| {
+            let mean = patches.iter().map(|(p, _)| p[k]).sum::<f32>() / n;
+            let variance = patches.iter().map(|(p, _)| (p[k] - mean) * (p[k] - mean)).sum::<f32>() / n;
+            1.0 / variance.sqrt().max(1e-3)
+        })
+    })
+}
+
+/// Mean of the oddest patches.
+fn worst(oddness: &[f32]) -> f32 {
+    let mut sorted = oddness.to_vec();
+    sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+    let n = ((oddness.len() as f32 * WORST_SHARE).ceil() as usize).clamp(1, oddness.len().max(1));
+    sorted.iter().take(n).sum::<f32>() / n as f32
+}
+
+/// The patches of one picture, row after row.
+struct Described {
+    columns: usize,
+    rows: usize,
+    patches: Vec<Patch>,
+}
+
+impl Described {
+    fn of(color: &ColorImage) -> Described {
+        let (w, h, rgb) = shrunk(color);
+        let channels = channels(w, h, &rgb);
+        let (columns, rows) = (w.div_ceil(STRIDE), h.div_ceil(STRIDE));
+        let sums: Vec<Vec<f64>> = channels.iter().map(|c| integral(c, w)).collect();
+        let mut patches = Vec::with_capacity(columns * rows);
+        for row in 0..rows {
+            for column in 0..columns {
+                let (x, y) = ((column * STRIDE + STRIDE / 2).min(w - 1), (row * STRIDE + STRIDE / 2).min(h - 1));
+                let mut patch = [0.0; VALUES];
+                for (k, r) in WINDOWS.into_iter().enumerate() {
+                    let values = &mut patch[k * CHANNELS..(k + 1) * CHANNELS];
+                    for (value, sum) in values.iter_mut().zip(&sums) {
+                        *value = mean(sum, w, h, x, y, r);
+                    }
+                    // The mean square becomes the spread of brightness.
+                    values[1] = (values[1] - values[0] * values[0]).max(0.0).sqrt();
+                }
+                patches.push(patch);
+            }
+        }
+        Described { columns, rows, patches }
+    }
+}
+
+/// The picture with its longer side at most [`WORKING_PX`], by means of whole pixels; colours in [0, 1].
+fn shrunk(color: &ColorImage) -> (usize, usize, Vec<[f32; 3]>) {
+    let (width, height) = (color.width() as usize, color.height() as usize);
+    let longer = color.width().max(color.height());
+    let scale = f64::from(longer.min(WORKING_PX)) / f64::from(longer.max(1));
+    let size = |n: usize| ((n as f64 * scale).round() as usize).max(1);
+    let (w, h) = (size(width), size(height));
+    let range = |k: usize, n: usize, of: usize| (k * of / n, ((k + 1) * of / n).max(k * of / n + 1).min(of));
+    let mut out = Vec::with_capacity(w * h);
+    for y in 0..h {
+        let (y0, y1) = range(y, h, height);
+        for x in 0..w {
+            let (x0, x1) = range(x, w, width);
+            let mut sum = [0.0f32; 3];
+            for row in y0..y1 {
+                for p in color.data()[3 * (row * width + x0)..3 * (row * width + x1)].as_chunks::<3>().0 {
+                    for (s, v) in sum.iter_mut().zip(p) {
+                        *s += f32::from(*v);
+                    }
+                }
+            }
+            let n = 255.0 * ((y1 - y0) * (x1 - x0)).max(1) as f32;
+            out.push(sum.map(|s| s / n));
+        }
+    }
+    (w, h, out)
+}
+
+/// Brightness, its square, red–green, blue–yellow, and gradients by direction.
+fn channels(w: usize, h: usize, rgb: &[[f32; 3]]) -> Vec<Vec<f32>> {
+    let gray: Vec<f32> = rgb.iter().map(|[r, g, b]| 0.3 * r + 0.59 * g + 0.11 * b).collect();
+    let mut out = vec![
+        gray.clone(),
+        gray.iter().map(|v| v * v).collect(),
+        rgb.iter().map(|[r, g, _]| r - g).collect(),
+        rgb.iter().map(|[r, g, b]| b - 0.5 * (r + g)).collect(),
+    ];
+    let mut directions = vec![vec![0.0f32; w * h]; DIRECTIONS];
+    for y in 0..h {
+        for x in 0..w {
+            let at = |x: usize, y: usize| gray[y.min(h - 1) * w + x.min(w - 1)];
+            let (dx, dy) = (at(x + 1, y) - at(x.saturating_sub(1), y), at(x, y + 1) - at(x, y.saturating_sub(1)));
+            let strength = dx.hypot(dy);
+            // Half a turn: an edge and its negative are one direction; shared between the two nearest.
+            let turn = (dy.atan2(dx).rem_euclid(std::f32::consts::PI) / std::f32::consts::PI) * DIRECTIONS as f32;
+            let (first, share) = (turn as usize % DIRECTIONS, turn.fract());
+            directions[first][y * w + x] += strength * (1.0 - share);
+            directions[(first + 1) % DIRECTIONS][y * w + x] += strength * share;
+        }
+    }
+    out.extend(directions);
+    out
+}
+
+/// Sums over everything above and left, one row and column larger.
+fn integral(values: &[f32], w: usize) -> Vec<f64> {
+    let h = values.len() / w;
+    let mut out = vec![0.0; (w + 1) * (h + 1)];
+    for y in 0..h {
+        let mut row = 0.0;
+        for x in 0..w {
+            row += f64::from(values[y * w + x]);
+            out[(y + 1) * (w + 1) + x + 1] = out[y * (w + 1) + x + 1] + row;
+        }
+    }
+    out
+}
+
+/// Mean over the window of half side `r` around a pixel, as far as it lies in the picture.
+fn mean(sums: &[f64], w: usize, h: usize, x: usize, y: usize, r: usize) -> f32 {
+    let (x0, x1, y0, y1) = (x.saturating_sub(r), (x + r + 1).min(w), y.saturating_sub(r), (y + r + 1).min(h));
+    let at = |x: usize, y: usize| sums[y * (w + 1) + x];
+    ((at(x1, y1) - at(x0, y1) - at(x1, y0) + at(x0, y0)) / ((x1 - x0) * (y1 - y0)) as f64) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Grain that differs from picture to picture; `blot` darkens a corner of it.
+    fn grain(seed: u32, blot: bool) -> Cutout {
+        let data = (0..160 * 120u32)
+            .flat_map(|i| {
+                let (x, y) = (i % 160, i / 160);
+                let mut v = i.wrapping_mul(2_654_435_761).wrapping_add(seed.wrapping_mul(40_503)).wrapping_mul(2_246_822_519);
+                v ^= v >> 15;
+                let level = 120 + (v % 60) as u8;
+                let level = if blot && x < 30 && y < 30 { level / 3 } else { level };
+                [level, level / 2, 40]
+            })
+            .collect();
+        Cutout::whole(ColorImage::new(160, 120, data).unwrap())
+    }
+
+    #[test]
+    fn a_blot_is_odd_and_other_grain_is_not() {
+        let good: Vec<Cutout> = (0..10).map(|n| grain(n, false)).collect();
+        let memory = PatchMemory::of(&good).unwrap();
+        let (other, blotted) = (memory.judge(&grain(99, false)).unwrap(), memory.judge(&grain(99, true)).unwrap());
+        assert!(other.score < 0.65 && blotted.score > 0.9, "{} {}", other.score, blotted.score);
+        let at = |x: usize, y: usize| blotted.map.data()[y * 160 + x];
+        assert!(at(12, 12) > 0.9 && at(120, 90) < 0.6, "{} {}", at(12, 12), at(120, 90));
+        assert!(PatchMemory::of(&good[..5]).is_none(), "five pictures do not show what varies");
+    }
+}
