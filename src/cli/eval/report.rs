@@ -110,7 +110,7 @@ fn charts(page: &mut String, samples: &[Sample], verdicts: &[Verdict], figures: 
 /// A line in the unit square.
 fn chart(page: &mut String, title: &str, across: &str, up: &str, points: &[(f64, f64)], diagonal: bool) -> Result<()> {
     let (x, y) = (|v: f64| 40.0 + 220.0 * v, |v: f64| 240.0 - 220.0 * v);
-    frame(page, title, across, up)?;
+    frame(page, title, title, across, up)?;
     if diagonal {
         write!(page, "<path d='M{} {}L{} {}' stroke='var(--line)' stroke-dasharray='4 4'/>", x(0.0), y(0.0), x(1.0), y(1.0))?;
     }
@@ -126,10 +126,11 @@ fn chart(page: &mut String, title: &str, across: &str, up: &str, points: &[(f64,
     Ok(())
 }
 
-fn frame(page: &mut String, title: &str, across: &str, up: &str) -> Result<()> {
+/// Axes of a chart; `caption` may hold markup.
+fn frame(page: &mut String, title: &str, caption: &str, across: &str, up: &str) -> Result<()> {
     write!(
         page,
-        "<figure><figcaption>{title}</figcaption><svg viewBox='0 0 270 275' role=img aria-label='{title}'>\
+        "<figure><figcaption>{caption}</figcaption><svg viewBox='0 0 270 275' role=img aria-label='{title}'>\
          <path d='M40 20V240H260' fill=none stroke='var(--line)'/><text x=36 y=244 text-anchor=end>0</text>\
          <text x=36 y=26 text-anchor=end>1</text><text x=260 y=254 text-anchor=end>1</text>\
          <text x=150 y=270 text-anchor=middle>{across}</text>\
@@ -153,6 +154,7 @@ fn histogram(page: &mut String, samples: &[Sample], verdicts: &[Verdict], thresh
     let most = whole.iter().chain(&damaged).copied().fold(1e-9, f64::max);
     frame(
         page,
+        "Scores of whole and damaged items",
         "Scores: <span style='color:var(--accent)'>whole</span>, <span style='color:var(--bad)'>damaged</span>",
         "score",
         "share of items",

@@ -3,6 +3,7 @@
 use super::components::{parts, smooth};
 use super::outline::Outline;
 use super::plane::SupportPlane;
+use super::see_through;
 use super::tray::Known;
 use crate::bands::bands;
 use crate::grid::Grid;
@@ -28,6 +29,8 @@ pub(crate) struct Foreground {
     pub height_m: Vec<f32>,
     /// Cells that differ from the empty tray in colour alone: flat matter, or stains of the tray.
     pub stained: Vec<bool>,
+    /// Cells of each item that depth sees through; they are in `mask`.
+    pub see_through: Vec<Vec<usize>>,
 }
 
 /// Height over the plane that is no noise of a camera at depth `z_m`, metres.
@@ -50,7 +53,11 @@ pub(crate) fn above_plane(grid: &Grid, plane: &SupportPlane) -> Foreground {
         *m &= *z > 0.0;
     }
     cut_skirts(&mut mask, &height_m, grid.w);
-    Foreground { mask, height_m, stained: vec![false; grid.len()] }
+    let see_through = see_through::find(grid, plane, &outline, &mask);
+    for i in see_through.iter().flatten() {
+        mask[*i] = true;
+    }
+    Foreground { mask, height_m, stained: vec![false; grid.len()], see_through }
 }
 
 /// Clears low cells of connected matter that is mostly higher than [`SKIRT_M`].
@@ -104,7 +111,7 @@ pub(crate) fn against_background(grid: &Grid, plane: Option<&SupportPlane>, tray
     if let (Some(plane), Some(outline)) = (plane, &tray.outline) {
         keep_over(grid, plane, outline, &mut mask, &mut stained);
     }
-    Foreground { mask, height_m, stained }
+    Foreground { mask, height_m, stained, see_through: Vec::new() }
 }
 
 /// Clears what changed beside the tray: neighbouring bins, people, cables. Where the outline would leave nothing it is

@@ -16,6 +16,7 @@ mod outline;
 mod pieces;
 mod plane;
 mod refine;
+mod see_through;
 mod supervoxels;
 mod tray;
 mod tray_floor;
@@ -191,11 +192,18 @@ fn split(grid: &Grid, found: &mut Foreground, params: &SegmentationParams) -> Ve
     refine::spread(&mut labels, &found.mask, grid.w);
     refine::fill_holes(&mut labels, grid);
     refine::smooth(&mut labels, grid.w);
+    for cells in &found.see_through {
+        let known = cells.iter().map(|i| labels[*i]).find(|l| *l != 0);
+        let label = known.unwrap_or_else(|| labels.iter().copied().max().unwrap_or(0).saturating_add(1));
+        for i in cells {
+            labels[*i] = label;
+        }
+    }
     if params.one_item {
         pieces::gather_on_card(&mut labels, &mut found.stained, grid.w);
         pieces::gather_pieces(&mut labels, grid);
     }
-    drop_small(&mut labels, grid, params.min_item_area_m2);
+    drop_small(&mut labels, grid, &found.see_through, params.min_item_area_m2);
     drop_surroundings(&mut labels, grid);
     labels
 }
@@ -222,11 +230,17 @@ fn drop_surroundings(labels: &mut [u16], grid: &Grid) {
 }
 
 /// Clears items whose visible area is below the limit.
-fn drop_small(labels: &mut [u16], grid: &Grid, min_area_m2: f32) {
+fn drop_small(labels: &mut [u16], grid: &Grid, see_through: &[Vec<usize>], min_area_m2: f32) {
     let most = labels.iter().copied().max().unwrap_or(0);
     let mut area = vec![0.0f32; usize::from(most) + 1];
     for (i, l) in labels.iter().enumerate() {
         area[usize::from(*l)] += grid.cell_area_m2(i);
+    }
+    for cells in see_through {
+        // What has no depth has no area here; its own limit was kept.
+        if let Some(i) = cells.first() {
+            area[usize::from(labels[*i])] = f32::MAX;
+        }
     }
     for l in labels.iter_mut() {
         if area[usize::from(*l)] < min_area_m2 {

@@ -60,7 +60,7 @@ impl Outline {
 }
 
 /// Sides of a counter-clockwise outline; none when it has no area.
-fn sides(hull: &[(f32, f32)]) -> Vec<(f32, f32, f32)> {
+pub(crate) fn sides(hull: &[(f32, f32)]) -> Vec<(f32, f32, f32)> {
     if hull.len() < 3 {
         return Vec::new();
     }
@@ -76,7 +76,7 @@ fn sides(hull: &[(f32, f32)]) -> Vec<(f32, f32, f32)> {
 }
 
 /// Convex hull, counter-clockwise (monotone chain).
-fn hull(points: &mut [(f32, f32)]) -> Vec<(f32, f32)> {
+pub(crate) fn hull(points: &mut [(f32, f32)]) -> Vec<(f32, f32)> {
     points.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let turn = |a: (f32, f32), b: (f32, f32), c: (f32, f32)| (b.0 - a.0) * (c.1 - a.1) - (b.1 - a.1) * (c.0 - a.0);
     let chain = |points: &mut dyn Iterator<Item = (f32, f32)>| {
