@@ -119,8 +119,8 @@ fn subscribe(ports: &Ports, inbox: &Inbox<Received>, frames: &Arc<Mutex<FrameTre
     let (recorded, clock) = (push(inbox), push(inbox));
     let (fixed, moving) = (Arc::clone(frames), Arc::clone(frames));
     let mut subscriptions = vec![
-        node.subscribe("/tf_static", Qos::latched(), move |m: Arc<TFMessage>| take_transforms(&fixed, &m))?,
-        node.subscribe("/tf", Qos::event(), move |m: Arc<TFMessage>| take_transforms(&moving, &m))?,
+        node.subscribe_shared("/tf_static", Qos::latched(), move |m: Arc<TFMessage>| take_transforms(&fixed, &m))?,
+        node.subscribe_shared("/tf", Qos::event(), move |m: Arc<TFMessage>| take_transforms(&moving, &m))?,
         node.subscribe("item_arrival", Qos::event(), move |m: Arc<ItemArrival>| arrival(Input::Arrival(m)))?,
         node.subscribe("inspection", Qos::event(), move |m: Arc<Inspection>| inspection(Input::Inspection(m)))?,
         node.subscribe("gallery_report", Qos::event(), move |m: Arc<GalleryReport>| gallery(Input::Gallery(m)))?,
