@@ -3,6 +3,8 @@
 
 mod bad_input;
 mod dds;
+#[path = "../../crates/transport/tests/shared/domain.rs"]
+mod domain;
 mod house;
 mod real;
 mod replay;
