@@ -6,6 +6,8 @@ mod dds;
 #[path = "../../crates/transport/tests/shared/domain.rs"]
 mod domain;
 mod house;
+mod launch;
+mod memory;
 mod real;
 mod replay;
 mod support;
