@@ -142,9 +142,8 @@ fn take_transforms(frames: &Mutex<FrameTree>, message: &TFMessage) {
     let Ok(mut frames) = frames.lock() else { return };
     for stamped in &message.transforms {
         let (t, q) = (&stamped.transform.translation, &stamped.transform.rotation);
-        let pose = manipulation::checked_pose("transform", &stamped.child_frame_id, [t.x, t.y, t.z], [q.x, q.y, q.z, q.w]);
-        let taken = pose.and_then(|pose| frames.set(&stamped.header.frame_id, &stamped.child_frame_id, pose));
-        if let Err(error) = taken {
+        let (parent, child) = (&stamped.header.frame_id, &stamped.child_frame_id);
+        if let Err(error) = frames.set_from_numbers(parent, child, [t.x, t.y, t.z], [q.x, q.y, q.z, q.w]) {
             tracing::warn!(%error, "a transform was refused");
         }
     }
