@@ -117,7 +117,8 @@ impl Watch {
     fn on(domain: u16) -> Watch {
         let context = Context::new(ContextOptions::dds(domain, DiscoveryRange::Localhost)).unwrap();
         let node = context.node(NodeOptions::new("watch")).unwrap();
-        let (alive, decided, ended): (Arc<Mutex<BTreeSet<String>>>, Arc<Mutex<Vec<_>>>, Arc<Mutex<Vec<_>>>) = Default::default();
+        let alive: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+        let (decided, ended) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<Vec<_>>>::default());
         let (a, d, e) = (Arc::clone(&alive), Arc::clone(&decided), Arc::clone(&ended));
         let names = move |m: Arc<DiagnosticArray>| a.lock().unwrap().extend(m.status.iter().map(|s| s.name.clone()));
         let _subscriptions = vec![
