@@ -22,7 +22,7 @@ lint: ## format and clippy only
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-bench: ## the parts (criterion) and the whole line, as a table and as out/bench.json
+bench: ## the parts (criterion) and the whole line, as tables and as out/parts.json, out/bench.json
 	@tools/setup.sh system
 	@tools/bench.sh
 

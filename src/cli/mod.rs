@@ -4,6 +4,8 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// `println!` for output that may go into `head`: a reader who has seen enough ends the program in good order.
 macro_rules! say {
@@ -78,10 +80,13 @@ fn print_line(text: std::fmt::Arguments<'_>) {
     }
 }
 
-/// Logs go to stderr, warnings and worse unless `INTACT_LOG` says otherwise.
+/// Logs go to stderr, warnings and worse unless `INTACT_LOG` says otherwise; what the nodes say goes to `/rosout` too, as ROS
+/// has it from `info` on.
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("INTACT_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,rustdds=error,ros2_client=error,mio=error"));
     // A second initialisation (in tests) keeps the first one.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init();
+    let terminal = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_filter(filter);
+    let rosout = node_kit::rosout::layer().with_filter(tracing_subscriber::filter::LevelFilter::INFO);
+    let _ = tracing_subscriber::registry().with(terminal).with(rosout).try_init();
 }

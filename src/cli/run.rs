@@ -68,8 +68,8 @@ pub struct RunArgs {
     #[arg(long, value_enum)]
     source: Option<SourceName>,
     /// Pristine reference pictures, DIR/<product>/*.png
-    #[arg(long, value_name = "DIR")]
-    references: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", value_parser = given)]
+    references: Option<Given>,
     /// Replay speed, 1 is real time, 0 as fast as possible
     #[arg(long, value_name = "R", conflicts_with = "lockstep")]
     rate: Option<f64>,
@@ -80,11 +80,11 @@ pub struct RunArgs {
     #[arg(long)]
     clutter: bool,
     /// Write what was seen to this Rerun file
-    #[arg(long, value_name = "FILE")]
-    rrd: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", value_parser = given)]
+    rrd: Option<Given>,
     /// Record the run into this folder, as `ros2 bag` does
-    #[arg(long, value_name = "DIR")]
-    record: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", value_parser = given)]
+    record: Option<Given>,
     /// Serve the live view to a browser on this machine
     #[arg(long)]
     serve: bool,
@@ -98,14 +98,26 @@ pub struct RunArgs {
     #[arg(long, default_value = "/", value_name = "NS")]
     namespace: String,
     /// The decision node's ledger [default: the parameter decision.ledger_path]
-    #[arg(long, value_name = "FILE")]
-    ledger: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", value_parser = given)]
+    ledger: Option<Given>,
     /// Number of items of the generated booth
     #[arg(long, value_name = "N")]
     items: Option<u32>,
     /// Seed of the generated booth
     #[arg(long, value_name = "S")]
     seed: Option<u32>,
+}
+
+/// A path, or nothing: launch files pass an argument that was left empty.
+#[derive(Clone, Debug)]
+struct Given(Option<PathBuf>);
+
+fn given(text: &str) -> Result<Given, std::convert::Infallible> {
+    Ok(Given((!text.is_empty()).then(|| PathBuf::from(text))))
+}
+
+fn path(argument: &Option<Given>) -> Option<&PathBuf> {
+    argument.as_ref().and_then(|given| given.0.as_ref())
 }
 
 /// One decision as scripts read it.
@@ -206,19 +218,19 @@ fn plan(args: &RunArgs) -> Result<Plan> {
     if let Some(seed) = args.seed {
         plan.set::<Camera>("booth_seed", i64::from(seed));
     }
-    if let Some(dir) = &args.references {
+    if let Some(dir) = path(&args.references) {
         plan.set::<Gallery>("references_dir", text(dir));
     }
-    if let Some(ledger) = &args.ledger {
+    if let Some(ledger) = path(&args.ledger) {
         plan.set::<DecisionNode>("ledger_path", text(ledger));
     }
-    plan.viewer = args.rrd.is_some() || args.serve;
-    if let Some(file) = &args.rrd {
+    plan.viewer = path(&args.rrd).is_some() || args.serve;
+    if let Some(file) = path(&args.rrd) {
         plan.set::<Viewer>("rrd_path", text(file));
     }
     plan.set::<Viewer>("serve", args.serve);
-    plan.recorder = args.record.is_some();
-    if let Some(dir) = &args.record {
+    plan.recorder = path(&args.record).is_some();
+    if let Some(dir) = path(&args.record) {
         plan.set::<Recorder>("output", text(dir));
     }
     if replay || args.lockstep {

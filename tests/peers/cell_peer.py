@@ -7,36 +7,19 @@ Python binding; nothing of intact is used. Loopback only.
 """
 
 import json
-import os
 import sys
 import time
 from dataclasses import dataclass, field
 
-os.environ["CYCLONEDDS_URI"] = (
-    "<CycloneDDS><Domain><General><Interfaces><NetworkInterface name='lo'/></Interfaces>"
-    "<AllowMulticast>true</AllowMulticast></General></Domain></CycloneDDS>"
-)
-
-from cyclonedds.core import Policy, Qos  # noqa: E402
-from cyclonedds.domain import DomainParticipant  # noqa: E402
-from cyclonedds.idl import IdlStruct  # noqa: E402
-from cyclonedds.idl.types import array, float32, float64, int32, sequence, uint8, uint32  # noqa: E402
-from cyclonedds.pub import DataWriter  # noqa: E402
-from cyclonedds.sub import DataReader  # noqa: E402
-from cyclonedds.topic import Topic  # noqa: E402
-from cyclonedds.util import duration  # noqa: E402
-
-
-@dataclass
-class Time(IdlStruct, typename="builtin_interfaces::msg::dds_::Time_"):
-    sec: int32 = 0
-    nanosec: uint32 = 0
-
-
-@dataclass
-class Header(IdlStruct, typename="std_msgs::msg::dds_::Header_"):
-    stamp: Time = field(default_factory=Time)
-    frame_id: str = ""
+from cyclonedds.core import Policy, Qos
+from cyclonedds.domain import DomainParticipant
+from cyclonedds.idl import IdlStruct
+from cyclonedds.idl.types import array, float32, float64, sequence, uint8, uint32
+from cyclonedds.pub import DataWriter
+from cyclonedds.sub import DataReader
+from cyclonedds.topic import Topic
+from cyclonedds.util import duration
+from dds_types import Header, ItemArrival, Time
 
 
 @dataclass
@@ -72,16 +55,6 @@ class CameraInfo(IdlStruct, typename="sensor_msgs::msg::dds_::CameraInfo_"):
     binning_x: uint32 = 0
     binning_y: uint32 = 0
     roi: RegionOfInterest = field(default_factory=RegionOfInterest)
-
-
-@dataclass
-class ItemArrival(IdlStruct, typename="intact_msgs::msg::dds_::ItemArrival_"):
-    header: Header = field(default_factory=Header)
-    item_id: str = ""
-    barcode: str = ""
-    candidate_products: sequence[str] = field(default_factory=list)
-    clutter: bool = False
-    source: str = ""
 
 
 @dataclass

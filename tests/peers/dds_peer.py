@@ -10,52 +10,16 @@ sends is matched, sends each message once, then waits for the messages to receiv
 import argparse
 import dataclasses
 import json
-import os
 import sys
 import time
-from dataclasses import dataclass, field
 
-os.environ["CYCLONEDDS_URI"] = (
-    "<CycloneDDS><Domain><General><Interfaces><NetworkInterface name='lo'/></Interfaces>"
-    "<AllowMulticast>true</AllowMulticast></General></Domain></CycloneDDS>"
-)
-
-from cyclonedds.core import Policy, Qos  # noqa: E402
-from cyclonedds.domain import DomainParticipant  # noqa: E402
-from cyclonedds.idl import IdlStruct  # noqa: E402
-from cyclonedds.idl.types import int32, sequence, uint32  # noqa: E402
-from cyclonedds.pub import DataWriter  # noqa: E402
-from cyclonedds.sub import DataReader  # noqa: E402
-from cyclonedds.topic import Topic  # noqa: E402
-from cyclonedds.util import duration  # noqa: E402
-
-
-@dataclass
-class String(IdlStruct, typename="std_msgs::msg::dds_::String_"):
-    data: str = ""
-
-
-@dataclass
-class Time(IdlStruct, typename="builtin_interfaces::msg::dds_::Time_"):
-    sec: int32 = 0
-    nanosec: uint32 = 0
-
-
-@dataclass
-class Header(IdlStruct, typename="std_msgs::msg::dds_::Header_"):
-    stamp: Time = field(default_factory=Time)
-    frame_id: str = ""
-
-
-@dataclass
-class ItemArrival(IdlStruct, typename="intact_msgs::msg::dds_::ItemArrival_"):
-    header: Header = field(default_factory=Header)
-    item_id: str = ""
-    barcode: str = ""
-    candidate_products: sequence[str] = field(default_factory=list)
-    clutter: bool = False
-    source: str = ""
-
+from cyclonedds.core import Policy, Qos
+from cyclonedds.domain import DomainParticipant
+from cyclonedds.pub import DataWriter
+from cyclonedds.sub import DataReader
+from cyclonedds.topic import Topic
+from cyclonedds.util import duration
+from dds_types import ItemArrival, String
 
 TYPES = {"std_msgs/String": String, "intact_msgs/ItemArrival": ItemArrival}
 QOS = Qos(Policy.Reliability.Reliable(duration(seconds=1)), Policy.Durability.Volatile, Policy.History.KeepLast(100))

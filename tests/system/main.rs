@@ -3,8 +3,12 @@
 
 mod bad_input;
 mod dds;
+#[path = "../../crates/transport/tests/shared/domain.rs"]
+mod domain;
 mod eval;
 mod house;
+mod launch;
+mod memory;
 mod real;
 mod replay;
 mod support;

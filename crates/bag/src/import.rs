@@ -191,16 +191,7 @@ impl Session<'_> {
     }
 
     fn transform(&self, world_from_camera: &Isometry3<f64>, namespace: &str, stamp_ns: i64) -> TransformStamped {
-        let mut out = TransformStamped {
-            header: header(stamp_ns, &self.options.world_frame),
-            child_frame_id: optical_frame(namespace),
-            ..TransformStamped::default()
-        };
-        let (t, q) = (world_from_camera.translation.vector, world_from_camera.rotation.coords);
-        (out.transform.translation.x, out.transform.translation.y, out.transform.translation.z) = (t.x, t.y, t.z);
-        let r = &mut out.transform.rotation;
-        (r.x, r.y, r.z, r.w) = (q.x, q.y, q.z, q.w);
-        out
+        vision::pose::transform_to_ros(header(stamp_ns, &self.options.world_frame), &optical_frame(namespace), world_from_camera)
     }
 
     fn images(

@@ -64,6 +64,15 @@ pub struct Counters {
     pub expired: u64,
 }
 
+/// What is remembered of a decided id.
+#[derive(Clone, Copy, Debug)]
+struct Decided {
+    /// Its arrival has come.
+    announced: bool,
+    /// The gallery had nothing to compare, so nobody waited for its report; that it still comes is as it should be.
+    without_gallery: bool,
+}
+
 /// Collects evidence and yields every item exactly once.
 ///
 /// Time passes by [`Desk::tick`] alone, which the caller calls before it hands in a live message, so that a message
@@ -77,8 +86,7 @@ pub struct Desk {
     open: BTreeMap<String, Case>,
     early_reports: BTreeMap<String, (Gallery, i64)>,
     recorded: BTreeMap<String, Had>,
-    /// Decided ids, and whether their arrival has come.
-    decided: HashMap<String, bool>,
+    decided: HashMap<String, Decided>,
     decided_order: VecDeque<String>,
     counters: Counters,
 }
@@ -142,7 +150,7 @@ impl Desk {
         let mut steps = Vec::new();
         if arrival.item_id.is_empty() {
             steps.push(refuse("", "an arrival without item id cannot be decided: give each item an id"));
-        } else if let Some(announced @ false) = self.decided.get_mut(&arrival.item_id) {
+        } else if let Some(Decided { announced: announced @ false, .. }) = self.decided.get_mut(&arrival.item_id) {
             *announced = true;
             self.counters.late += 1;
             steps.push(refuse(&arrival.item_id, "an arrival after the decision"));
@@ -192,9 +200,11 @@ impl Desk {
             let added = self.case(&item_id, now_ns).add_gallery(instance, report);
             steps.extend(self.count(added, &id, "gallery report"));
             steps.extend(self.settle(&item_id));
-        } else if route(&id, |candidate| self.decided.contains_key(candidate)).is_some() {
-            self.counters.late += 1;
-            steps.push(refuse(&id, "a gallery report after the decision"));
+        } else if let Some((item_id, _)) = route(&id, |candidate| self.decided.contains_key(candidate)) {
+            if !self.decided.get(&item_id).is_some_and(|item| item.without_gallery) {
+                self.counters.late += 1;
+                steps.push(refuse(&id, "a gallery report after the decision"));
+            }
         } else if id.is_empty() || self.early_reports.len() >= self.config.max_open {
             self.counters.orphans += 1;
             steps.push(refuse(&id, "a gallery report of an item that nobody announced"));
@@ -272,7 +282,8 @@ impl Desk {
 
     fn close(&mut self, id: &str, expired: bool) -> Option<Step> {
         let case = self.open.remove(id)?;
-        self.decided.insert(id.to_owned(), case.arrival.is_some());
+        let without_gallery = !expired && case.needs_no_gallery();
+        self.decided.insert(id.to_owned(), Decided { announced: case.arrival.is_some(), without_gallery });
         let (evidence, summary) = case.close(self.config.require_gallery, expired);
         self.counters.expired += u64::from(summary.expired);
         self.decided_order.push_back(id.to_owned());

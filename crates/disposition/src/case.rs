@@ -155,6 +155,11 @@ impl Case {
         if comparable { subjects } else { Vec::new() }
     }
 
+    /// Perception has spoken, and there is nothing that the gallery could compare.
+    pub fn needs_no_gallery(&self) -> bool {
+        self.inspection.is_some() && self.expected_reports(true).is_empty()
+    }
+
     fn inputs(&self) -> BTreeSet<Input> {
         let arrival = self.arrival.is_some().then_some(Input::Arrival);
         let inspection = self.inspection.is_some().then_some(Input::Inspection);

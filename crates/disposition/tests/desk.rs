@@ -130,14 +130,22 @@ fn nothing_to_compare_is_decided_without_the_gallery() {
         (|i| i.instances.clear(), Reason::NoItem),
         (|i| i.instances.push(instance(2)), Reason::MultipleItems),
     ] {
-        let mut desk = desk();
-        let mut seen = inspection("x");
-        change(&mut seen);
-        desk.gallery(gallery("x"), 0); // comes first or not: no difference
-        desk.arrival(arrival("x"), 0);
-        let all = decided(desk.inspection(seen, 0));
-        assert_eq!(reasons(&all[0])[0], reason);
-        assert_eq!(all[0].gallery, GalleryInput::NotNeeded);
+        for report_first in [true, false] {
+            let mut desk = desk();
+            let mut seen = inspection("x");
+            change(&mut seen);
+            if report_first {
+                desk.gallery(gallery("x"), 0);
+            }
+            desk.arrival(arrival("x"), 0);
+            let all = decided(desk.inspection(seen, 0));
+            assert_eq!(reasons(&all[0])[0], reason);
+            assert_eq!(all[0].gallery, GalleryInput::NotNeeded);
+            if !report_first {
+                assert_eq!(desk.gallery(gallery("x"), 1), [], "a report that nobody waited for is no surprise");
+                assert_eq!(desk.counters().late, 0);
+            }
+        }
     }
 }
 

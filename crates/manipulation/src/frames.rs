@@ -109,6 +109,20 @@ impl FrameTree {
         Ok(())
     }
 
+    /// Takes a transform in ROS numbers: position in metres, quaternion x, y, z, w (see [`checked_pose`]).
+    ///
+    /// # Errors
+    /// [`FrameError::NotAPose`] or [`FrameError::BadNames`]; the tree stays as it was.
+    pub fn set_from_numbers(
+        &mut self,
+        parent: &str,
+        child: &str,
+        position_m: [f64; 3],
+        quaternion_xyzw: [f64; 4],
+    ) -> Result<(), FrameError> {
+        self.set(parent, child, checked_pose("transform", child, position_m, quaternion_xyzw)?)
+    }
+
     /// Whether a transform names this frame.
     pub fn knows(&self, frame: &str) -> bool {
         let frame = tf2_name(frame);

@@ -14,6 +14,7 @@ mod macros;
 mod params;
 mod ports;
 mod process;
+pub mod rosout;
 pub mod schema;
 mod worker;
 

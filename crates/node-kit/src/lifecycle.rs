@@ -311,7 +311,7 @@ pub(crate) fn prepare<C: Component>(ctx: &Context, overrides: NodeOverrides, mod
     let node = ctx.node(options)?;
     node.parameters().set_overrides(overrides.parameters.into_iter().collect());
     let params = Shared::bind(node.parameters())?;
-    let ports = Ports::new(node, mode)?;
+    let ports = Ports::new(node, C::NAME, mode)?;
     let meaning = "Configure and activate at start; false waits for a lifecycle manager (a node alone in its process).";
     ports.declare(ParameterSpec::new(AUTOSTART, true, meaning).read_only())?;
     let reports = ports.diagnostics.start()?;

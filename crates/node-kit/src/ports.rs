@@ -1,5 +1,7 @@
 //! What a component is given to make its ports with.
 
+use std::sync::Arc;
+
 use intact_msgs::msg::CellEvent;
 use ros_interfaces::builtin_interfaces::msg::Time;
 use ros_interfaces::std_msgs::msg::Header;
@@ -9,6 +11,7 @@ use crate::diagnostics::Diagnostics;
 use crate::error::NodeError;
 use crate::health::Health;
 use crate::inbox::{Handled, Inbox};
+use crate::rosout;
 use crate::worker::{Stop, Worker};
 
 /// How time passes.
@@ -32,14 +35,17 @@ pub struct Ports {
     /// Whether the node can still do its work.
     pub health: Health,
     events: Publisher<CellEvent>,
+    rosout: Arc<rosout::Registration>,
 }
 
 impl Ports {
-    pub(crate) fn new(node: Node, mode: Mode) -> Result<Self, NodeError> {
+    pub(crate) fn new(node: Node, component: &'static str, mode: Mode) -> Result<Self, NodeError> {
         let health = Health::default();
         let diagnostics = Diagnostics::new(&node, health.clone())?;
         let events = node.publisher("cell_event", Qos::event())?;
-        Ok(Self { node, diagnostics, mode, health, events })
+        let rosout = Arc::new(rosout::register(&node, component)?);
+        diagnostics.probe("rosout_lost", || rosout::lost().to_string());
+        Ok(Self { node, diagnostics, mode, health, events, rosout })
     }
 
     /// Publishes a [`CellEvent`] (`kind` is one of its constants) that a replay must know of, and counts it.
@@ -71,7 +77,11 @@ impl Ports {
     /// # Errors
     /// [`NodeError::Thread`].
     pub fn spawn(&self, name: &str, work: impl FnOnce(&Stop) + Send + 'static) -> Result<Worker, NodeError> {
-        Worker::spawn(name, &self.health, work)
+        let rosout = Arc::clone(&self.rosout);
+        Worker::spawn(name, &self.health, move |stop| {
+            rosout.own_this_thread();
+            work(stop);
+        })
     }
 
     /// [`Worker::consume`] with this node's health.
@@ -82,9 +92,13 @@ impl Ports {
         &self,
         name: &str,
         inbox: &Inbox<T>,
-        handle: impl FnMut(Handled<T>) + Send + 'static,
+        mut handle: impl FnMut(Handled<T>) + Send + 'static,
     ) -> Result<Worker, NodeError> {
-        Worker::consume(name, &self.health, inbox, handle)
+        let rosout = Arc::clone(&self.rosout);
+        Worker::consume(name, &self.health, inbox, move |value| {
+            rosout.own_this_thread();
+            handle(value);
+        })
     }
 
     /// Declares a parameter whose name depends on others (`extrinsics.<camera>`), during `configure`, and gives its

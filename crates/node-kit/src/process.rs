@@ -4,6 +4,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 use transport::{Context, ContextOptions, ParameterValue, RosArgs};
 
 use crate::component::Component;
@@ -11,6 +13,7 @@ use crate::error::NodeError;
 use crate::lifecycle::{AUTOSTART, NodeOverrides, Running, RunningNode, State, prepare};
 use crate::params::Parameters;
 use crate::ports::Mode;
+use crate::rosout;
 use crate::schema;
 
 /// How often a running process looks at its node's health.
@@ -48,13 +51,14 @@ fn answer<P: Parameters>(node: &str, rest: &[String]) -> anyhow::Result<Option<S
 fn init_logs(level: Option<&str>) -> anyhow::Result<()> {
     // ROS writes `name:=level` for one logger.
     let level = level.map(|l| l.replace(":=", "=").to_lowercase().replace("fatal", "error"));
-    let filter = match level.or_else(|| std::env::var("RUST_LOG").ok().filter(|v| !v.is_empty())) {
-        Some(directives) => EnvFilter::try_new(&directives)
-            .map_err(|e| anyhow::anyhow!("log level `{directives}` cannot be read ({e}); use debug, info, warn or error"))?,
-        None => EnvFilter::new("info"),
+    let directives = level.or_else(|| std::env::var("RUST_LOG").ok().filter(|v| !v.is_empty())).unwrap_or_else(|| "info".to_owned());
+    let filter = || {
+        EnvFilter::try_new(&directives)
+            .map_err(|e| anyhow::anyhow!("log level `{directives}` cannot be read ({e}); use debug, info, warn or error"))
     };
+    let terminal = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter()?);
     // A second subscriber, as in tests, is none of our business.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::registry().with(terminal).with(rosout::layer().with_filter(filter()?)).try_init();
     Ok(())
 }
 

@@ -108,7 +108,7 @@ impl World {
         self.node.publisher::<Text>("heard", Qos::event()).unwrap().publish(Text { data: text.into() }).unwrap();
     }
     fn next(&self) -> Option<String> {
-        self.said.recv_timeout(Duration::from_secs(10)).ok()
+        self.said.recv_timeout(Duration::from_secs(30)).ok()
     }
 }
 
@@ -125,8 +125,8 @@ fn a_node_lives_works_and_ends() {
 
     world.hear("a");
     assert_eq!((world.next().unwrap(), world.next().unwrap()), ("echo: a".to_owned(), "echo: a".to_owned()));
-    assert!(world.ctx.activity().wait_idle(Duration::from_secs(10)));
-    let event = events.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert!(world.ctx.activity().wait_idle(Duration::from_secs(30)));
+    let event = events.recv_timeout(Duration::from_secs(30)).unwrap();
     assert_eq!(
         (event.kind, event.item_id.as_str(), event.node.as_str(), event.header.stamp.nanos()),
         (CellEvent::ITEM_DONE, "a", "echo", 7)
@@ -144,7 +144,7 @@ fn a_node_lives_works_and_ends() {
     world.hear("d");
     assert_eq!(world.next().unwrap(), "now d", "what came while inactive is not answered");
     // The counter moves after the answer is out.
-    assert!(world.ctx.activity().wait_idle(Duration::from_secs(10)));
+    assert!(world.ctx.activity().wait_idle(Duration::from_secs(30)));
     assert_eq!(running.ports().diagnostics.count_of("repeated"), 3);
     running.shut_down();
     assert_eq!(running.state(), State::Finalized);
@@ -179,7 +179,7 @@ fn an_outside_manager_drives_the_node() {
     world.ctx.start().unwrap();
     let change = world.node.client::<ChangeState>("/echo/change_state").unwrap();
     let get = world.node.client::<GetState>("/echo/get_state").unwrap();
-    let wait = Duration::from_secs(10);
+    let wait = Duration::from_secs(30);
     let go = |id| change.call(ChangeStateRequest { transition: Transition { id, label: String::new() } }, wait).unwrap().success;
     let state = || get.call(GetStateRequest::default(), wait).unwrap().current_state.label;
     assert_eq!(state(), "inactive");
@@ -207,10 +207,10 @@ fn a_panic_shows_in_the_diagnostics() {
         let _ = send.send(a.status[0].clone());
     });
     running.activate().unwrap();
-    assert_eq!(reports.recv_timeout(Duration::from_secs(10)).unwrap().level, DiagnosticStatus::OK);
+    assert_eq!(reports.recv_timeout(Duration::from_secs(30)).unwrap().level, DiagnosticStatus::OK);
     world.hear("panic");
-    assert!(world.ctx.activity().wait_idle(Duration::from_secs(10)), "a dead worker holds nothing up");
-    let failed = std::iter::from_fn(|| reports.recv_timeout(Duration::from_secs(10)).ok()).find(|s| s.level == DiagnosticStatus::ERROR);
+    assert!(world.ctx.activity().wait_idle(Duration::from_secs(30)), "a dead worker holds nothing up");
+    let failed = std::iter::from_fn(|| reports.recv_timeout(Duration::from_secs(30)).ok()).find(|s| s.level == DiagnosticStatus::ERROR);
     let failed = failed.unwrap();
     assert_eq!((failed.name.as_str(), failed.message.as_str()), ("/echo", "worker `echo` panicked: as you wish"));
     assert!(failed.values.iter().any(|v| v.key == "heard_dropped" && v.value == "0"));

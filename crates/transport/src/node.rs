@@ -105,7 +105,7 @@ impl Node {
         let (clock, clock_subscription) = if options.use_sim_time {
             let (clock, now_ns) = Clock::simulated();
             let store = move |message: Arc<ClockMessage>| now_ns.store(message.clock.nanos(), Ordering::Release);
-            (clock, Some(subscribe(context, &id, resolve("/clock")?, Qos::clock(), store)?))
+            (clock, Some(subscribe(context, &id, resolve("/clock")?, Qos::clock(), Reach::OneSide, store)?))
         } else {
             (Clock::system(), None)
         };
@@ -170,7 +170,21 @@ impl Node {
         qos: Qos,
         callback: impl Fn(Arc<M>) + Send + Sync + 'static,
     ) -> Result<Subscription, TransportError> {
-        subscribe(self.context(), self.id(), self.resolve(topic)?, qos, callback)
+        subscribe(self.context(), self.id(), self.resolve(topic)?, qos, Reach::OneSide, callback)
+    }
+
+    /// Subscribes a `topic` that several processes publish, this one perhaps among them: `/tf`, `/tf_static`. Unlike with
+    /// [`Self::subscribe`], other processes are heard although this one publishes; each message is delivered once.
+    ///
+    /// Only over a carrier that tells who wrote a message: not over `r2r`, where a topic published here is heard from
+    /// here alone.
+    pub fn subscribe_shared<M: Message>(
+        &self,
+        topic: &str,
+        qos: Qos,
+        callback: impl Fn(Arc<M>) + Send + Sync + 'static,
+    ) -> Result<Subscription, TransportError> {
+        subscribe(self.context(), self.id(), self.resolve(topic)?, qos, Reach::Everywhere, callback)
     }
 
     /// Serves `name` to this process and others. `handler` runs on a thread of its own, a request after another.
@@ -218,14 +232,27 @@ impl Node {
     }
 }
 
+/// From where a subscription hears.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// From this process where it publishes the topic, else from others.
+    OneSide,
+    /// From this process and from others.
+    Everywhere,
+}
+
 fn subscribe<M: Message>(
     context: &Context,
     node: &NodeId,
     topic: String,
     qos: Qos,
+    reach: Reach,
     callback: impl Fn(Arc<M>) + Send + Sync + 'static,
 ) -> Result<Subscription, TransportError> {
     let topic = context.inner.topic::<M>(&topic)?;
+    if reach == Reach::Everywhere {
+        topic.share();
+    }
     let subscription = topic.subscribe(node, qos, Box::new(callback))?;
     context.inner.open_reader(topic)?;
     Ok(subscription)

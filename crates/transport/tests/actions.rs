@@ -3,12 +3,13 @@
 
 mod shared;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use intact_msgs::action::DivertItem;
 use ros_interfaces::action_msgs::msg::{GoalStatus, GoalStatusArray};
-use shared::{LONG, Robot, goal};
+use shared::{LONG, Robot, eventually, goal};
 use transport::{ActionClient, ActionError, ActionOutcome, ActionServerHandle, Context, ContextOptions, Node, NodeOptions, Qos};
 
 fn cell() -> (Node, ActionServerHandle, ActionClient<DivertItem>) {
@@ -76,9 +77,26 @@ fn goals_run_one_after_another_and_their_status_is_latched() {
             *sink.lock().unwrap() = Some(status);
         })
         .unwrap();
-    let last = last.lock().unwrap().clone().unwrap();
-    assert_eq!(last.status_list.len(), 8);
-    assert!(last.status_list.iter().all(|goal| goal.status == GoalStatus::STATUS_SUCCEEDED));
+    // A result may be out before the status that follows it.
+    let complete = eventually(LONG, || {
+        let last = last.lock().unwrap();
+        let goals = last.as_ref().map_or(&[][..], |status| &status.status_list);
+        goals.len() == 8 && goals.iter().all(|goal| goal.status == GoalStatus::STATUS_SUCCEEDED)
+    });
+    assert!(complete, "{:?}", last.lock().unwrap());
+}
+
+#[test]
+fn a_server_cancels_what_has_come_and_takes_what_comes_next() {
+    let (node, server, client) = cell();
+    let before: Vec<_> = (0..3).map(|_| client.start(goal("slow", "A1"), |_| {}, LONG).unwrap()).collect();
+    server.cancel_all();
+    let ran = Arc::new(AtomicBool::new(false));
+    let running = Arc::clone(&ran);
+    let after = client.start(goal("slow", "A1"), move |_| running.store(true, Ordering::SeqCst), LONG).unwrap();
+    assert!(before.iter().all(|goal| matches!(goal.wait(LONG), Ok(ActionOutcome::Canceled(_)))), "the running one and those that waited");
+    assert!(eventually(LONG, || ran.load(Ordering::SeqCst)), "a later goal is carried out");
+    assert!(after.cancel(LONG).unwrap() && node.context().activity().wait_idle(LONG));
 }
 
 #[test]

@@ -4,7 +4,6 @@
 
 mod shared;
 
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,18 +13,12 @@ use ros_interfaces::rcl_interfaces::srv::{GetParameters, GetParametersRequest};
 use ros_interfaces::sensor_msgs::msg::Image;
 use ros_interfaces::std_msgs::msg::String as RosString;
 use ros_interfaces::std_srvs::srv::{SetBool, SetBoolRequest, SetBoolResponse};
+use shared::domain::claim_domain;
 use shared::{LONG, Robot, eventually, goal};
 use transport::{
     ActionError, ActionOutcome, CallError, Context, ContextOptions, DiscoveryRange, Node, NodeOptions, ParameterSpec, Publisher, Qos,
     Subscription, TopicCounters, TransportError,
 };
-
-/// A domain of this test's own, so that tests may run side by side; below 101, whose ports are nobody else's.
-fn domain() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let process = u16::try_from(std::process::id() % 8).unwrap();
-    4 + process * 12 + NEXT.fetch_add(1, Ordering::SeqCst) % 12
-}
 
 fn context(domain: u16) -> Context {
     Context::new(ContextOptions::dds(domain, DiscoveryRange::Localhost)).unwrap()
@@ -61,7 +54,7 @@ fn matched<M: Message>(publisher: &Publisher<M>) -> bool {
 
 #[test]
 fn a_message_is_serialised_only_while_another_participant_reads_it() {
-    let domain = domain();
+    let domain = claim_domain();
     let (here, there) = (context(domain), context(domain));
     let (talker, listener) = (node(&here, "talker"), node(&there, "listener"));
     let publisher = talker.publisher("t", Qos::event()).unwrap();
@@ -92,7 +85,7 @@ fn a_message_is_serialised_only_while_another_participant_reads_it() {
 
 #[test]
 fn a_topic_of_this_process_is_not_received_from_outside() {
-    let domain = domain();
+    let domain = claim_domain();
     let (here, there) = (context(domain), context(domain));
     let (own, other) = (node(&here, "own"), node(&there, "other"));
     let (heard_here, _here) = listen(&own, Qos::event());
@@ -110,9 +103,46 @@ fn a_topic_of_this_process_is_not_received_from_outside() {
     assert!(matches!(own.publisher::<RosString>("u", Qos::event()), Err(TransportError::LocalAndRemote { .. })));
 }
 
+/// Two processes and a third say where things are; each hears the others, and itself once.
+#[test]
+fn a_shared_topic_is_heard_from_every_process_and_once() {
+    let domain = claim_domain();
+    let contexts: Vec<Context> = (0..3).map(|_| context(domain)).collect();
+    let names = ["robot", "camera", "driver"];
+    let mut ends = Vec::new();
+    for (context, name) in contexts.iter().zip(names) {
+        let node = node(context, name);
+        let publisher = node.publisher("t", Qos::latched()).unwrap();
+        publisher.publish(text(name)).unwrap();
+        let everything = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&everything);
+        let keep = move |message: Arc<RosString>| sink.lock().unwrap().push(message.data.clone());
+        let subscription = node.subscribe_shared("t", Qos::latched(), keep).unwrap();
+        context.start().unwrap();
+        // A publisher that comes later is no error either.
+        let late = node.publisher("t", Qos::latched()).unwrap();
+        late.publish(text(&format!("{name} too"))).unwrap();
+        ends.push((publisher, late, everything, subscription));
+    }
+    let expected: Vec<String> = names.iter().flat_map(|name| [(*name).to_owned(), format!("{name} too")]).collect();
+    for (_, _, everything, _) in &ends {
+        assert!(eventually(LONG, || everything.lock().unwrap().len() >= expected.len()), "{:?}", everything.lock().unwrap());
+    }
+    // Time for a second copy, if there were one.
+    std::thread::sleep(Duration::from_millis(500));
+    for (context, (_, _, everything, _)) in contexts.iter().zip(&ends) {
+        let mut seen = everything.lock().unwrap().clone();
+        seen.sort();
+        let mut expected = expected.clone();
+        expected.sort();
+        assert_eq!(seen, expected);
+        assert_eq!(counters(context, "/t").received, 4, "its own messages are not counted as received");
+    }
+}
+
 #[test]
 fn latched_messages_wait_for_readers_elsewhere() {
-    let domain = domain();
+    let domain = claim_domain();
     let here = context(domain);
     let publisher = node(&here, "talker").publisher("t", Qos::latched()).unwrap();
     ["old", "state"].iter().for_each(|data| publisher.publish(text(data)).unwrap());
@@ -129,7 +159,7 @@ fn latched_messages_wait_for_readers_elsewhere() {
 
 #[test]
 fn images_of_full_size_cross_best_effort() {
-    let domain = domain();
+    let domain = claim_domain();
     let (here, there) = (context(domain), context(domain));
     let (camera, viewer) = (node(&here, "camera"), node(&there, "viewer"));
     let image = Image {
@@ -148,20 +178,23 @@ fn images_of_full_size_cross_best_effort() {
     there.start().unwrap();
     assert!(matched(&publisher));
     let image = Arc::new(image);
-    for _ in 0..10 {
+    // Best effort may lose any of them, above all on a busy machine: some must come through.
+    let mut sent = 0;
+    let arrived = eventually(LONG, || {
         publisher.publish(Arc::clone(&image)).unwrap();
+        sent += 1;
         std::thread::sleep(Duration::from_millis(33));
-    }
-    assert!(eventually(LONG, || !seen.lock().unwrap().is_empty()), "none of ten images arrived");
-    std::thread::sleep(Duration::from_millis(100));
+        seen.lock().unwrap().len() >= 3
+    });
     let seen = seen.lock().unwrap();
-    println!("{} of 10 images arrived", seen.len());
+    println!("{} of {sent} images arrived", seen.len());
+    assert!(arrived, "{} of {sent} images arrived", seen.len());
     assert!(seen.iter().all(|other| **other == *image));
 }
 
 #[test]
 fn services_and_parameters_answer_across_participants() {
-    let domain = domain();
+    let domain = claim_domain();
     let (here, there) = (context(domain), context(domain));
     let (server, caller) = (node(&here, "server"), node(&there, "caller"));
     server.parameters().declare(ParameterSpec::new("gain", 2.5, "A gain.")).unwrap();
@@ -174,7 +207,7 @@ fn services_and_parameters_answer_across_participants() {
     let _served = server
         .serve::<SetBool>("set", |request| {
             if !request.data {
-                std::thread::sleep(Duration::from_millis(300));
+                std::thread::sleep(Duration::from_secs(1));
             }
             SetBoolResponse { success: request.data, message: "across".into() }
         })
@@ -195,7 +228,7 @@ fn services_and_parameters_answer_across_participants() {
 
 #[test]
 fn actions_work_across_participants() {
-    let domain = domain();
+    let domain = claim_domain();
     let (here, there) = (context(domain), context(domain));
     let _server = node(&here, "robot").action_server("divert_item", Robot).unwrap();
     let client = node(&there, "decision").action_client::<DivertItem>("divert_item").unwrap();
@@ -216,7 +249,7 @@ fn actions_work_across_participants() {
 
 #[test]
 fn after_shutdown_the_process_goes_on_alone() {
-    let domain = domain();
+    let domain = claim_domain();
     let (here, there) = (context(domain), context(domain));
     let (talker, listener) = (node(&here, "talker"), node(&there, "listener"));
     let publisher = talker.publisher("t", Qos::event()).unwrap();
@@ -225,12 +258,15 @@ fn after_shutdown_the_process_goes_on_alone() {
     here.start().unwrap();
     there.start().unwrap();
     assert!(matched(&publisher));
+    // Both sides know each other once something was heard.
+    publisher.publish(text("first words")).unwrap();
+    assert!(heard(&remote, &["first words"]));
     publisher.publish(text("last words")).unwrap();
     here.shutdown();
     here.shutdown();
-    assert!(heard(&remote, &["last words"]), "what was written reliably arrives before the end");
+    assert!(heard(&remote, &["first words", "last words"]), "what was written reliably arrives before the end");
     publisher.publish(text("monologue")).unwrap();
-    assert_eq!(*local.lock().unwrap(), ["last words", "monologue"]);
-    assert_eq!(counters(&here, "/t").serialised, 1);
+    assert_eq!(*local.lock().unwrap(), ["first words", "last words", "monologue"]);
+    assert_eq!(counters(&here, "/t").serialised, 2);
     assert!(matches!(talker.publisher::<RosString>("v", Qos::event()), Err(TransportError::ShutDown)));
 }

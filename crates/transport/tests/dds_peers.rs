@@ -15,13 +15,9 @@ use ros_interfaces::std_msgs::msg::{Header, String as RosString};
 use ros2_client::entities_info::ParticipantEntitiesInfo;
 use rustdds::policy::{Durability, History};
 use rustdds::{CDRDeserializerAdapter, CDRSerializerAdapter, DomainParticipant, DomainParticipantBuilder, QosPolicyBuilder, TopicKind};
+use shared::domain::claim_domain;
 use shared::{LONG, eventually};
 use transport::{Context, ContextOptions, DiscoveryRange, NodeOptions, Qos};
-
-/// Domains of this binary, away from those of the other DDS tests.
-fn domain(n: u16) -> u16 {
-    if std::process::id().is_multiple_of(2) { 1 + n } else { 98 + n }
-}
 
 fn context(domain: u16) -> Context {
     Context::new(ContextOptions::dds(domain, DiscoveryRange::Localhost)).unwrap()
@@ -33,7 +29,8 @@ fn participant(domain: u16) -> DomainParticipant {
 
 #[test]
 fn malformed_messages_are_counted_and_dropped() {
-    let context = context(domain(0));
+    let domain = claim_domain();
+    let context = context(domain);
     let node = context.node(NodeOptions::new("listener")).unwrap();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&heard);
@@ -41,7 +38,7 @@ fn malformed_messages_are_counted_and_dropped() {
         node.subscribe("t", Qos::event(), move |message: Arc<RosString>| sink.lock().unwrap().push(message.data.clone())).unwrap();
     context.start().unwrap();
 
-    let participant = participant(domain(0));
+    let participant = participant(domain);
     let qos = QosPolicyBuilder::new().reliable(rustdds::Duration::from_millis(100)).history(History::KeepLast { depth: 10 }).build();
     let topic = participant.create_topic("rt/t".into(), "std_msgs::msg::dds_::String_".into(), &qos, TopicKind::NoKey).unwrap();
     let publisher = participant.create_publisher(&qos).unwrap();
@@ -63,11 +60,12 @@ fn malformed_messages_are_counted_and_dropped() {
 
 #[test]
 fn the_ros_graph_says_which_node_owns_what() {
-    let context = context(domain(1));
+    let domain = claim_domain();
+    let context = context(domain);
     let node = context.node(NodeOptions::new("eye").namespace("/cell")).unwrap();
     let _publisher = node.publisher::<RosString>("t", Qos::event()).unwrap();
 
-    let participant = participant(domain(1));
+    let participant = participant(domain);
     let qos = QosPolicyBuilder::new()
         .durability(Durability::TransientLocal)
         .reliable(rustdds::Duration::from_millis(100))
@@ -128,7 +126,7 @@ fn cyclone_dds_sends_and_receives() {
         println!("SKIPPED: no Python with `cyclonedds` (set INTACT_PYTHON or run `make` for .venv)");
         return;
     };
-    let domain = domain(2);
+    let domain = claim_domain();
     let context = context(domain);
     let node = context.node(NodeOptions::new("line")).unwrap();
     let arrivals = Arc::new(Mutex::new(Vec::<Arc<ItemArrival>>::new()));
@@ -142,7 +140,7 @@ fn cyclone_dds_sends_and_receives() {
         "candidate_products": ["a", "bcd"], "clutter": true, "source": "trigger"}"#;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/peers/dds_peer.py");
     let child = Command::new(python)
-        .args([script, "--domain", &domain.to_string(), "--timeout", "20"])
+        .args([script, "--domain", &domain.to_string(), "--timeout", "60"])
         .args(["--send", "/item_arrival", "intact_msgs/ItemArrival", arrival])
         .args(["--receive", "/chatter", "std_msgs/String", "2", "--receive", "/echo", "intact_msgs/ItemArrival", "1"])
         .stdout(Stdio::piped())
@@ -150,9 +148,9 @@ fn cyclone_dds_sends_and_receives() {
         .unwrap();
     let mut peer = Peer(child);
 
-    assert!(eventually(2 * LONG, || chatter.remote_readers() == 1 && echo.remote_readers() == 1), "Cyclone did not match");
+    assert!(eventually(LONG, || chatter.remote_readers() == 1 && echo.remote_readers() == 1), "Cyclone did not match");
     ["hello", "wörld"].iter().for_each(|data| chatter.publish(RosString { data: (*data).into() }).unwrap());
-    assert!(eventually(2 * LONG, || !arrivals.lock().unwrap().is_empty()), "Cyclone's arrival did not come");
+    assert!(eventually(LONG, || !arrivals.lock().unwrap().is_empty()), "Cyclone's arrival did not come");
     let expected = ItemArrival {
         header: Header { stamp: Time { sec: 7, nanosec: 8 }, frame_id: "tray".into() },
         item_id: "it-1".into(),

@@ -18,7 +18,8 @@ use transport::{
     CallError, Context, ContextOptions, Node, NodeOptions, ParameterError, ParameterSpec, ParameterValue, Qos, Remap, TransportError,
 };
 
-const LONG: Duration = Duration::from_secs(10);
+/// A deadline that only a hang exceeds, also on a busy machine.
+const LONG: Duration = Duration::from_secs(30);
 
 fn context() -> Context {
     Context::new(ContextOptions::in_process()).unwrap()
@@ -180,7 +181,7 @@ fn services_answer_and_never_hang() {
     let server = node
         .serve::<SetBool>("set", |request| {
             if !request.data {
-                std::thread::sleep(Duration::from_millis(200));
+                std::thread::sleep(Duration::from_secs(1));
             }
             SetBoolResponse { success: request.data, message: "done".into() }
         })
@@ -214,10 +215,12 @@ fn a_service_may_call_another_and_a_client_may_come_first() {
 fn activity_spans_a_call() {
     let node = node("n");
     let (enter, entered) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let released = Mutex::new(released);
     let _server = node
         .serve::<Trigger>("slow", move |_| {
             enter.send(()).unwrap();
-            std::thread::sleep(Duration::from_millis(50));
+            released.lock().unwrap().recv_timeout(LONG).unwrap();
             TriggerResponse::default()
         })
         .unwrap();
@@ -225,6 +228,7 @@ fn activity_spans_a_call() {
     let caller = std::thread::spawn(move || client.call(TriggerRequest::default(), LONG).is_ok());
     entered.recv_timeout(LONG).unwrap();
     assert!(!node.context().activity().wait_idle(Duration::from_millis(5)));
+    release.send(()).unwrap();
     assert!(node.context().activity().wait_idle(LONG));
     assert!(caller.join().unwrap());
 }

@@ -7,6 +7,7 @@ use ros_interfaces::builtin_interfaces::msg::Time;
 use ros_interfaces::geometry_msgs::msg::TransformStamped;
 use ros_interfaces::std_msgs::msg::Header;
 use ros_interfaces::tf2_msgs::msg::TFMessage;
+use vision::pose::{transform_from_ros, transform_to_ros};
 
 /// A pose from a parameter: `[x, y, z, roll, pitch, yaw]` (metres, radians, fixed axes) or `[x, y, z, qx, qy, qz, qw]`.
 ///
@@ -122,38 +123,23 @@ impl StaticFrames {
             if *fixed || transform.header.frame_id.trim_start_matches('/') == link {
                 return None;
             }
-            let parent_from_link = if child == optical { pose_of(transform)? * link_from_optical().inverse() } else { pose_of(transform)? };
-            return Some(stamped(transform.header.clone(), link, &parent_from_link));
+            let pose = transform_from_ros(&transform.transform)?;
+            let parent_from_link = if child == optical { pose * link_from_optical().inverse() } else { pose };
+            return Some(transform_to_ros(transform.header.clone(), &link, &parent_from_link));
         }
         (child != "tray" || transform.header.frame_id != self.world_frame).then(|| transform.clone())
     }
 
     fn put(&mut self, parent: &str, child: &str, pose: &Isometry3<f64>) {
         let header = Header { stamp: Time::default(), frame_id: parent.to_owned() };
-        self.transforms.insert(child.to_owned(), stamped(header, child.to_owned(), pose));
+        self.transforms.insert(child.to_owned(), transform_to_ros(header, child, pose));
     }
 }
 
 /// The pose of a camera's colour optical frame at one moment.
 pub(crate) fn optical_pose(world_frame: &str, camera: &str, stamp_ns: i64, world_from_optical: &Isometry3<f64>) -> TFMessage {
     let header = Header { stamp: Time::from_nanos(stamp_ns), frame_id: world_frame.to_owned() };
-    TFMessage { transforms: vec![stamped(header, optical_frame(camera), world_from_optical)] }
-}
-
-fn pose_of(transform: &TransformStamped) -> Option<Isometry3<f64>> {
-    let (t, r) = (&transform.transform.translation, &transform.transform.rotation);
-    let rotation = UnitQuaternion::try_new(Quaternion::new(r.w, r.x, r.y, r.z), 1e-6)?;
-    Some(Isometry3::from_parts(Translation3::new(t.x, t.y, t.z), rotation))
-}
-
-fn stamped(header: Header, child_frame_id: String, pose: &Isometry3<f64>) -> TransformStamped {
-    let mut out = TransformStamped { header, child_frame_id, ..TransformStamped::default() };
-    let (t, q) = (pose.translation.vector, pose.rotation.coords);
-    let translation = &mut out.transform.translation;
-    (translation.x, translation.y, translation.z) = (t.x, t.y, t.z);
-    let rotation = &mut out.transform.rotation;
-    (rotation.x, rotation.y, rotation.z, rotation.w) = (q.x, q.y, q.z, q.w);
-    out
+    TFMessage { transforms: vec![transform_to_ros(header, &optical_frame(camera), world_from_optical)] }
 }
 
 #[cfg(test)]
@@ -183,7 +169,7 @@ mod tests {
     /// Where a point of a frame lies in the world, along the transforms of a message.
     fn to_world(tf: &TFMessage, mut frame: String, mut point: Point3<f64>) -> Point3<f64> {
         while let Some(t) = tf.transforms.iter().find(|t| t.child_frame_id == frame) {
-            point = pose_of(t).unwrap() * point;
+            point = transform_from_ros(&t.transform).unwrap() * point;
             frame = t.header.frame_id.clone();
         }
         assert_eq!(frame, "cell");
@@ -202,7 +188,7 @@ mod tests {
         let mut by_tf = StaticFrames::new("cell", &Isometry3::identity(), &cameras, &[None], &[None]);
         assert_eq!(by_tf.unplaced(), ["/line/left"]);
         let header = Header { stamp: Time::default(), frame_id: "cell".into() };
-        let tf = TFMessage { transforms: vec![stamped(header, "left_color_optical_frame".into(), &pose)] };
+        let tf = TFMessage { transforms: vec![transform_to_ros(header, "left_color_optical_frame", &pose)] };
         assert!(by_tf.take(&tf) && !by_tf.take(&tf));
         assert!(by_tf.unplaced().is_empty());
         let seen = to_world(&by_tf.message(), "left_color_optical_frame".into(), point);

@@ -51,6 +51,15 @@ impl From<TransportError> for Halt {
     }
 }
 
+/// Whether every camera's pose is known. A bag's `/tf_static` comes with its first messages: only a picture of a camera
+/// that stands nowhere is worth a warning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Placement {
+    Unknown,
+    Warned,
+    Complete,
+}
+
 /// A source being replayed.
 pub(crate) struct Player {
     ports: Ports,
@@ -70,6 +79,7 @@ pub(crate) struct Player {
     /// First time of the source, and its time from one step to the next.
     first_ns: Option<i64>,
     last_gap_ns: i64,
+    placement: Placement,
     /// A step that was not due yet when the replay was stopped.
     waiting: Option<Step>,
     ended: bool,
@@ -100,6 +110,7 @@ impl Player {
             shift_ns: 0,
             first_ns: None,
             last_gap_ns: 0,
+            placement: Placement::Unknown,
             waiting: None,
             ended: false,
         }
@@ -120,7 +131,7 @@ impl Player {
     fn play(&mut self, stop: &Stop) -> Result<(), Halt> {
         self.playback.restart();
         self.outlets.publish_frames()?;
-        self.report_unplaced();
+        self.ports.diagnostics.ok(self.source.describe());
         while let Some(step) = self.next_step() {
             let time_ns = step.time_ns;
             self.waiting = Some(step);
@@ -211,6 +222,7 @@ impl Player {
         for problem in step.problems {
             self.refuse(&problem);
         }
+        let pictures = step.messages.iter().any(|m| matches!(m, Outgoing::Color(..) | Outgoing::Depth(..)));
         for message in step.messages {
             match self.checks.judge(&message) {
                 Verdict::Good => {}
@@ -228,6 +240,9 @@ impl Player {
                 self.outlets.publish(Outgoing::Arrival(arrival))?;
                 self.ports.diagnostics.count("arrivals", 1);
             }
+        }
+        if self.placement != Placement::Complete {
+            self.look_for_poses(pictures);
         }
         Ok(())
     }
@@ -295,11 +310,16 @@ impl Player {
         }
     }
 
-    fn report_unplaced(&self) {
+    /// Warns once of cameras whose pictures go out while nobody said where they stand; takes it back when it is said.
+    fn look_for_poses(&mut self, pictures: bool) {
         let unplaced = self.outlets.unplaced();
         if unplaced.is_empty() {
-            self.ports.diagnostics.ok(self.source.describe());
-        } else {
+            if self.placement == Placement::Warned {
+                self.ports.diagnostics.ok(self.source.describe());
+            }
+            self.placement = Placement::Complete;
+        } else if pictures && self.placement == Placement::Unknown {
+            self.placement = Placement::Warned;
             self.ports.diagnostics.warn(format!(
                 "{}; camera {} has no pose yet: set extrinsics.<camera>, or nothing can be picked",
                 self.source.describe(),

@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bag::QosProfile;
@@ -12,9 +12,13 @@ use intact_msgs::msg::{CellEvent, Decision, Inspection, ItemArrival};
 use node_kit::{Mode, RunningNode};
 use ros_interfaces::geometry_msgs::msg::TransformStamped;
 use ros_interfaces::rosbag2_interfaces::srv::{GetRate, IsPaused, Pause, Resume, SetRate, SetRateRequest, TogglePaused};
+use ros_interfaces::rosgraph_msgs::msg::Clock;
 use ros_interfaces::sensor_msgs::msg::CompressedImage;
 use ros_interfaces::tf2_msgs::msg::TFMessage;
 use transport::Qos;
+
+/// A deadline that only a hang exceeds.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -86,12 +90,13 @@ fn lockstep_waits_for_all_work_at_every_rate() {
 #[test]
 fn live_replay_keeps_the_rate() {
     let dir = folder();
-    simple_bag(&dir.path().join("bag"), 2); // 1.2 s
-    let cell = Cell::bag(&dir.path().join("bag"), 4.0, Mode::Live);
+    simple_bag(&dir.path().join("bag"), 21); // 20.2 s
+    let cell = Cell::bag(&dir.path().join("bag"), 20.0, Mode::Live);
     let began = Instant::now();
     cell.play();
     let seconds = began.elapsed().as_secs_f64();
-    assert!((0.28..2.0).contains(&seconds), "{seconds}");
+    // Never faster than asked; slower only as far as a busy machine makes it.
+    assert!((0.98..20.2).contains(&seconds), "{seconds}");
 }
 
 #[test]
@@ -100,25 +105,29 @@ fn pause_resume_and_rate_are_services() {
     simple_bag(&dir.path().join("bag"), 3);
     let overrides = replay(&dir.path().join("bag"), 1.0).set("start_paused", true);
     let cell = Cell::try_new(overrides, Mode::Live).unwrap();
-    let wait = Duration::from_secs(5);
+    let wait = PATIENCE;
     cell.camera.activate().unwrap();
     std::thread::sleep(Duration::from_millis(150));
     assert!(cell.lines().iter().all(|l| l.starts_with("tf_static")), "paused from the start: {:?}", cell.lines());
     let paused = || cell.node.client::<IsPaused>("camera/is_paused").unwrap().call(Default::default(), wait).unwrap().paused;
     assert!(paused());
     cell.node.client::<Resume>("camera/resume").unwrap().call(Default::default(), wait).unwrap();
-    assert!(cell.wait_for("color 0 0", 5.0) && !paused());
+    assert!(cell.wait_for("color 0 0", 20.0) && !paused());
     cell.node.client::<Pause>("camera/pause").unwrap().call(Default::default(), wait).unwrap();
-    std::thread::sleep(Duration::from_millis(60));
-    let held = cell.log.lock().unwrap().len();
-    std::thread::sleep(Duration::from_millis(200));
-    assert_eq!(cell.log.lock().unwrap().len(), held, "nothing moves while paused");
+    // What was going out when the pause came may still come; then nothing, where /clock would tick every 25 ms.
+    let held = |cell: &Cell| {
+        let before = cell.log.lock().unwrap().len();
+        std::thread::sleep(Duration::from_millis(200));
+        cell.log.lock().unwrap().len() == before
+    };
+    assert!((0..10).any(|_| held(&cell)), "it goes on while paused");
+    assert!(held(&cell) && paused(), "nothing moves while paused");
     let set_rate = cell.node.client::<SetRate>("camera/set_rate").unwrap();
     assert!(!set_rate.call(SetRateRequest { rate: -1.0 }, wait).unwrap().success);
     assert!(set_rate.call(SetRateRequest { rate: 100.0 }, wait).unwrap().success);
     assert_eq!(cell.node.client::<GetRate>("camera/get_rate").unwrap().call(Default::default(), wait).unwrap().rate, 100.0);
     cell.node.client::<TogglePaused>("camera/toggle_paused").unwrap().call(Default::default(), wait).unwrap();
-    assert!(cell.wait_for("end_of_source", 5.0));
+    assert!(cell.wait_for("end_of_source", 20.0));
 }
 
 #[test]
@@ -143,12 +152,12 @@ fn a_stopped_replay_goes_on_where_it_was() {
     simple_bag(&dir.path().join("bag"), 3);
     let cell = Cell::bag(&dir.path().join("bag"), 1.0, Mode::Live);
     cell.camera.activate().unwrap();
-    assert!(cell.wait_for("color 100 1", 5.0));
+    assert!(cell.wait_for("color 100 1", 20.0));
     cell.camera.deactivate().unwrap();
     let seen = cell.lines().iter().filter(|l| l.starts_with("color")).count();
     assert!(seen < 9);
     cell.camera.ports().node.parameters(); // the node is still there
-    cell.node.client::<SetRate>("camera/set_rate").unwrap().call(SetRateRequest { rate: 100.0 }, Duration::from_secs(5)).unwrap();
+    cell.node.client::<SetRate>("camera/set_rate").unwrap().call(SetRateRequest { rate: 100.0 }, PATIENCE).unwrap();
     cell.play();
     let colors: Vec<String> = cell.lines().into_iter().filter(|l| l.starts_with("color")).collect();
     assert_eq!(colors.len(), 9, "none lost, none twice: {colors:?}");
@@ -254,6 +263,44 @@ fn several_cameras_stand_where_parameters_or_the_bag_say() {
     assert!(!has("camera_link"), "nobody said where this one stands: {tf}");
     let status = cell.camera.ports().diagnostics.status();
     assert!(cell.camera.failure().is_none() && !status.message.is_empty());
+}
+
+#[test]
+fn a_pose_is_missed_only_when_pictures_come_without_one() {
+    let dir = folder();
+    let mut eye =
+        TransformStamped { header: header(EPOCH, "cell"), child_frame_id: "camera_color_optical_frame".into(), ..Default::default() };
+    eye.transform.rotation.w = 1.0;
+    // Nanoseconds after the first frame at which the bag says where the camera stands.
+    for (name, pose_ns, warned, in_the_end) in
+        [("before", Some(-1), false, false), ("late", Some(SECOND), true, false), ("never", None, true, true)]
+    {
+        let path = dir.path().join(name);
+        let mut r = Recording::new(&path);
+        let tf = TFMessage { transforms: vec![eye.clone()] };
+        let mut pose = pose_ns.map(|after_ns| (EPOCH + after_ns, tf));
+        for t in [EPOCH, EPOCH + 2 * SECOND] {
+            if let Some((at_ns, tf)) = pose.take_if(|(at_ns, _)| *at_ns < t) {
+                r.0.write("/tf_static", QosProfile::LATCHED, at_ns, &tf).unwrap();
+            }
+            r.frame(t, 1);
+        }
+        r.0.finish().unwrap();
+        let cell = Cell::bag(&path, 0.0, Mode::Lockstep);
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let (kept, diagnostics) = (Arc::clone(&said), cell.camera.ports().diagnostics.clone());
+        // On the replay's own thread: what the node says of itself whenever time goes on.
+        let _clock = cell.node.subscribe("/clock", Qos::clock(), move |m: Arc<Clock>| {
+            let late = m.clock.nanos() > EPOCH + 2 * SECOND;
+            if !late || m.clock.nanos() < EPOCH + 3 * SECOND {
+                kept.lock().unwrap().push((late, diagnostics.status().message.contains("no pose yet")));
+            }
+        });
+        cell.play();
+        let said = said.lock().unwrap();
+        assert_eq!(said.iter().any(|(late, missed)| !late && *missed), warned, "{name}");
+        assert_eq!(said.iter().any(|(late, missed)| *late && *missed), in_the_end, "{name}");
+    }
 }
 
 #[test]

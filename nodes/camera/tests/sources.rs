@@ -130,7 +130,7 @@ fn live_topics_are_watched_and_items_settle() {
         colors.publish(color(t, 1)).unwrap();
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert!(cell.wait_for("arrival", 5.0));
+    assert!(cell.wait_for("arrival", 20.0));
     let lines = cell.lines();
     let arrivals: Vec<&String> = lines.iter().filter(|l| l.starts_with("arrival")).collect();
     assert_eq!(arrivals.len(), 1, "{lines:?}");
@@ -138,8 +138,11 @@ fn live_topics_are_watched_and_items_settle() {
     assert!((700..=900).contains(&settled_ms), "{arrivals:?}");
     assert!(!lines.iter().any(|l| l.starts_with("event 4")), "live topics have no end");
     let diagnostics = &cell.camera.ports().diagnostics;
-    assert!(diagnostics.count_of("frame_sets") > 20);
-    let warned = (0..300).any(|_| {
+    assert!((0..2000).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        diagnostics.count_of("frame_sets") > 20
+    }));
+    let warned = (0..2000).any(|_| {
         std::thread::sleep(Duration::from_millis(10));
         let status = diagnostics.status();
         status.level == DiagnosticStatus::WARN && status.message.contains("at least 500 are expected")

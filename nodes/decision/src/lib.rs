@@ -119,8 +119,8 @@ fn subscribe(ports: &Ports, inbox: &Inbox<Received>, frames: &Arc<Mutex<FrameTre
     let (recorded, clock) = (push(inbox), push(inbox));
     let (fixed, moving) = (Arc::clone(frames), Arc::clone(frames));
     let mut subscriptions = vec![
-        node.subscribe("/tf_static", Qos::latched(), move |m: Arc<TFMessage>| take_transforms(&fixed, &m))?,
-        node.subscribe("/tf", Qos::event(), move |m: Arc<TFMessage>| take_transforms(&moving, &m))?,
+        node.subscribe_shared("/tf_static", Qos::latched(), move |m: Arc<TFMessage>| take_transforms(&fixed, &m))?,
+        node.subscribe_shared("/tf", Qos::event(), move |m: Arc<TFMessage>| take_transforms(&moving, &m))?,
         node.subscribe("item_arrival", Qos::event(), move |m: Arc<ItemArrival>| arrival(Input::Arrival(m)))?,
         node.subscribe("inspection", Qos::event(), move |m: Arc<Inspection>| inspection(Input::Inspection(m)))?,
         node.subscribe("gallery_report", Qos::event(), move |m: Arc<GalleryReport>| gallery(Input::Gallery(m)))?,
@@ -142,9 +142,8 @@ fn take_transforms(frames: &Mutex<FrameTree>, message: &TFMessage) {
     let Ok(mut frames) = frames.lock() else { return };
     for stamped in &message.transforms {
         let (t, q) = (&stamped.transform.translation, &stamped.transform.rotation);
-        let pose = manipulation::checked_pose("transform", &stamped.child_frame_id, [t.x, t.y, t.z], [q.x, q.y, q.z, q.w]);
-        let taken = pose.and_then(|pose| frames.set(&stamped.header.frame_id, &stamped.child_frame_id, pose));
-        if let Err(error) = taken {
+        let (parent, child) = (&stamped.header.frame_id, &stamped.child_frame_id);
+        if let Err(error) = frames.set_from_numbers(parent, child, [t.x, t.y, t.z], [q.x, q.y, q.z, q.w]) {
             tracing::warn!(%error, "a transform was refused");
         }
     }

@@ -63,14 +63,14 @@ fn without_a_transform_nothing_is_sorted_or_moved() {
 
 #[test]
 fn the_deadline_is_kept_and_recorded() {
-    let overrides = NodeOverrides::default().set("deadline_ms", 60_i64).set("frame_wait_ms", 0_i64);
+    let overrides = NodeOverrides::default().set("deadline_ms", 400_i64).set("frame_wait_ms", 0_i64);
     let bench = bench(Mode::Live, overrides, true);
     let started = Instant::now();
     bench.arrivals.publish(arrival("a")).unwrap();
     bench.inspections.publish(inspection("a")).unwrap();
     let decision = bench.decision();
     let taken = started.elapsed();
-    assert!(decision.deadline_expired && taken >= Duration::from_millis(55) && taken < Duration::from_secs(5), "{taken:?}");
+    assert!(decision.deadline_expired && taken >= Duration::from_millis(390) && taken < PATIENCE, "{taken:?}");
     assert_eq!(decision.reasons, [Decision::DEADLINE, Decision::MISSING_INPUT]);
     assert_eq!(bench.wait_event(CellEvent::DEADLINE_EXPIRED, "a"), "had=arrival,inspection");
     bench.reports.publish(report("a")).unwrap(); // too late
@@ -143,12 +143,12 @@ fn an_id_is_sorted_once_even_across_a_restart() {
 #[test]
 fn a_slow_robot_delays_no_decision() {
     let bench = bench(Mode::Live, NodeOverrides::default(), true);
-    *bench.motion.lock().unwrap() = Duration::from_millis(200);
+    *bench.motion.lock().unwrap() = 10 * PATIENCE;
     for n in 0..6 {
-        let started = Instant::now();
+        // Each decision is awaited for less long than the robot needs for one item.
         sort_one(&bench, &format!("i{n}"));
-        assert!(started.elapsed() < Duration::from_millis(190), "decision {n} waited for the robot: {:?}", started.elapsed());
     }
+    assert!(bench.goals.try_recv().is_err(), "the robot is still at its first item");
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn of<M: ros_interfaces::Message>(messages: &[BagMessage], topic: &str) -> Vec<M
 }
 
 fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(30);
     while !is_so() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(10));
@@ -204,7 +204,7 @@ fn fill(disk: &Path) {
     assert!(status().message.contains("recording has stopped: no space left"), "{}", status().message);
     assert_eq!(recorder.failure(), None, "the cell goes on");
     images.publish(image(0, 128)).unwrap();
-    assert!(cell.context.activity().wait_idle(Duration::from_secs(5)));
+    assert!(cell.context.activity().wait_idle(Duration::from_secs(30)));
     recorder.deactivate().unwrap();
     let kept = Bag::open(&path).unwrap().messages().filter(Result::is_ok).count();
     assert!(kept > 5, "{kept} messages");

@@ -36,7 +36,7 @@ pub struct Robot {
     worker: Option<Worker>,
     _subscriptions: Vec<Subscription>,
     // Made with the other ports: a topic that is first heard from outside cannot be published here later.
-    _action: ActionServerHandle,
+    action: ActionServerHandle,
 }
 
 impl Component for Robot {
@@ -70,7 +70,7 @@ impl Component for Robot {
             server,
             worker: None,
             _subscriptions: subscriptions,
-            _action: action,
+            action,
         })
     }
 
@@ -90,6 +90,8 @@ impl Component for Robot {
 
     fn deactivate(&mut self) {
         self.server.set_active(false);
+        // Also those that still wait: an activation that comes soon must not carry out old goals.
+        self.action.cancel_all();
         self.worker = None;
     }
 }
@@ -97,8 +99,8 @@ impl Component for Robot {
 fn subscribe(ports: &Ports, frames: &Arc<Mutex<FrameTree>>) -> Result<Vec<Subscription>, NodeError> {
     let (fixed, moving) = (Arc::clone(frames), Arc::clone(frames));
     Ok(vec![
-        ports.node.subscribe("/tf_static", Qos::latched(), move |m: Arc<TFMessage>| take_transforms(&fixed, &m))?,
-        ports.node.subscribe("/tf", Qos::event(), move |m: Arc<TFMessage>| take_transforms(&moving, &m))?,
+        ports.node.subscribe_shared("/tf_static", Qos::latched(), move |m: Arc<TFMessage>| take_transforms(&fixed, &m))?,
+        ports.node.subscribe_shared("/tf", Qos::event(), move |m: Arc<TFMessage>| take_transforms(&moving, &m))?,
     ])
 }
 
@@ -107,9 +109,8 @@ fn take_transforms(frames: &Mutex<FrameTree>, message: &TFMessage) {
     let Ok(mut frames) = frames.lock() else { return };
     for stamped in &message.transforms {
         let (t, q) = (&stamped.transform.translation, &stamped.transform.rotation);
-        let pose = manipulation::checked_pose("transform", &stamped.child_frame_id, [t.x, t.y, t.z], [q.x, q.y, q.z, q.w]);
-        let taken = pose.and_then(|pose| frames.set(&stamped.header.frame_id, &stamped.child_frame_id, pose));
-        if let Err(error) = taken {
+        let (parent, child) = (&stamped.header.frame_id, &stamped.child_frame_id);
+        if let Err(error) = frames.set_from_numbers(parent, child, [t.x, t.y, t.z], [q.x, q.y, q.z, q.w]) {
             tracing::warn!(%error, "a transform was refused");
         }
     }

@@ -6,7 +6,7 @@ use manipulation::{FrameTree, JointSample, RobotModel, nalgebra::Isometry3};
 use node_kit::{NodeError, Ports};
 use ros_interfaces::{
     builtin_interfaces::msg::Time,
-    geometry_msgs::msg::{Quaternion, Transform, TransformStamped, Vector3},
+    geometry_msgs::msg::TransformStamped,
     sensor_msgs::msg::JointState,
     std_msgs::msg::{Header, String as StringMessage},
     tf2_msgs::msg::TFMessage,
@@ -94,10 +94,6 @@ impl StatePublisher {
 }
 
 fn stamped(stamp: &Time, (parent, child, pose): (&str, &str, Isometry3<f64>)) -> TransformStamped {
-    let (t, q) = (pose.translation.vector, pose.rotation.coords);
-    TransformStamped {
-        header: Header { stamp: stamp.clone(), frame_id: parent.to_owned() },
-        child_frame_id: child.to_owned(),
-        transform: Transform { translation: Vector3 { x: t.x, y: t.y, z: t.z }, rotation: Quaternion { x: q.x, y: q.y, z: q.z, w: q.w } },
-    }
+    let header = Header { stamp: stamp.clone(), frame_id: parent.to_owned() };
+    vision::pose::transform_to_ros(header, child, &pose)
 }

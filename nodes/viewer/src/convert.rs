@@ -1,8 +1,8 @@
 //! ROS messages as the plain values of a scene.
 
 use intact_msgs::msg::{CellEvent, Decision, Inspection, ItemInstance, Outcome};
-use nalgebra::{Isometry3, Quaternion, Translation3, UnitQuaternion};
-use ros_interfaces::geometry_msgs::msg::{Pose, Transform, TransformStamped};
+use nalgebra::Isometry3;
+use ros_interfaces::geometry_msgs::msg::{Pose, Transform, TransformStamped, Vector3};
 use ros_interfaces::sensor_msgs::msg::RegionOfInterest;
 use scene::{FrameTransform, ItemBox, Level, Verdict};
 use vision::Rect;
@@ -35,24 +35,15 @@ pub(crate) fn pick_pose(inspection: &Inspection) -> Option<(&str, Isometry3<f64>
 
 fn isometry_of_pose(pose: &Pose) -> Option<Isometry3<f64>> {
     let (p, q) = (&pose.position, &pose.orientation);
-    isometry([p.x, p.y, p.z], [q.w, q.x, q.y, q.z])
-}
-
-/// `None` for numbers that are no pose: not finite, or a quaternion of no length.
-fn isometry(position: [f64; 3], wxyz: [f64; 4]) -> Option<Isometry3<f64>> {
-    let [w, x, y, z] = wxyz;
-    let quaternion = Quaternion::new(w, x, y, z);
-    let usable = position.iter().chain(&wxyz).all(|v| v.is_finite()) && quaternion.norm() > 1e-6;
-    let [px, py, pz] = position;
-    usable.then(|| Isometry3::from_parts(Translation3::new(px, py, pz), UnitQuaternion::from_quaternion(quaternion)))
+    let transform = Transform { translation: Vector3 { x: p.x, y: p.y, z: p.z }, rotation: q.clone() };
+    vision::pose::transform_from_ros(&transform)
 }
 
 /// A transform of `/tf` or `/tf_static`; `None` when it is no pose or names no frames.
 pub(crate) fn frame_transform(stamped: &TransformStamped) -> Option<FrameTransform> {
-    let Transform { translation: t, rotation: q } = &stamped.transform;
     let name = |frame: &str| frame.trim_start_matches('/').to_owned();
     let (parent, child) = (name(&stamped.header.frame_id), name(&stamped.child_frame_id));
-    let parent_from_child = isometry([t.x, t.y, t.z], [q.w, q.x, q.y, q.z])?;
+    let parent_from_child = vision::pose::transform_from_ros(&stamped.transform)?;
     (!parent.is_empty() && !child.is_empty() && parent != child).then_some(FrameTransform { parent, child, parent_from_child })
 }
 

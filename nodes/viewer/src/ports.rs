@@ -36,8 +36,8 @@ pub(crate) fn subscribe(
     subscriptions.push(queued.on::<CellEvent>("cell_event", Qos::event(), Input::Event)?);
     subscriptions.push(queued.on::<RosString>("robot_description", Qos::latched(), Input::RobotDescription)?);
     subscriptions.push(queued.on::<JointState>("joint_states", Qos::sensor(), Input::Joints)?);
-    subscriptions.push(queued.on::<TFMessage>("/tf", Qos::event(), Input::Transforms)?);
-    subscriptions.push(queued.on::<TFMessage>("/tf_static", Qos::latched(), Input::FixedTransforms)?);
+    subscriptions.push(queued.transforms("/tf", Qos::event(), Input::Transforms)?);
+    subscriptions.push(queued.transforms("/tf_static", Qos::latched(), Input::FixedTransforms)?);
     Ok(subscriptions)
 }
 
@@ -58,6 +58,12 @@ impl Queued<'_> {
     fn on<M: Message>(&self, topic: &str, qos: Qos, wrap: fn(Arc<M>) -> Input) -> Result<Subscription, NodeError> {
         let (inbox, store) = (self.inbox.clone(), Arc::clone(self.store));
         Ok(self.ports.node.subscribe(topic, qos, move |message: Arc<M>| queue(&inbox, &store, wrap(message)))?)
+    }
+
+    /// Transforms come from everywhere: from this process and from others.
+    fn transforms(&self, topic: &str, qos: Qos, wrap: fn(Arc<TFMessage>) -> Input) -> Result<Subscription, NodeError> {
+        let (inbox, store) = (self.inbox.clone(), Arc::clone(self.store));
+        Ok(self.ports.node.subscribe_shared(topic, qos, move |message| queue(&inbox, &store, wrap(message)))?)
     }
 }
 

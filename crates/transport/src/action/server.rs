@@ -65,7 +65,16 @@ impl<A: Action> GoalHandle<A> {
 pub struct ActionServerHandle {
     services: Vec<ServiceServer>,
     stop: Box<dyn Fn() + Send + Sync>,
+    cancel_all: Box<dyn Fn() + Send + Sync>,
     thread: Option<JoinHandle<()>>,
+}
+
+impl ActionServerHandle {
+    /// Asks every goal that has come so far to cancel, the running one and those that wait for their turn. Does not
+    /// wait for them; goals that come later are not touched.
+    pub fn cancel_all(&self) {
+        (self.cancel_all)();
+    }
 }
 
 impl Drop for ActionServerHandle {
@@ -109,6 +118,8 @@ struct Goals<A: Action> {
     queue: Option<Sender<Job<A>>>,
     records: BTreeMap<GoalId, Record<A>>,
     accepted: u64,
+    /// How often all goals were cancelled at once: a goal that was being looked at meanwhile is one of them.
+    cancelled_all: u64,
 }
 
 struct Record<A: Action> {
@@ -138,7 +149,7 @@ pub(crate) fn serve<A: Action>(node: &Node, action: &str, server: impl ActionSer
         feedback: node.publisher(&port(action, "feedback"), FEEDBACK_QOS)?,
         status: node.publisher(&port(action, "status"), Qos::latched())?,
         status_turn: Mutex::default(),
-        goals: Mutex::new(Goals { queue: Some(queue), records: BTreeMap::new(), accepted: 0 }),
+        goals: Mutex::new(Goals { queue: Some(queue), records: BTreeMap::new(), accepted: 0, cancelled_all: 0 }),
     });
     let (send_goal, cancel_goal, get_result) = (Arc::clone(&shared), Arc::clone(&shared), Arc::clone(&shared));
     let services = vec![
@@ -153,7 +164,13 @@ pub(crate) fn serve<A: Action>(node: &Node, action: &str, server: impl ActionSer
         })?,
     ];
     let thread = start(&shared, jobs)?;
-    Ok(ActionServerHandle { services, stop: Box::new(move || shared.stop()), thread: Some(thread) })
+    let cancelled = Arc::clone(&shared);
+    Ok(ActionServerHandle {
+        services,
+        stop: Box::new(move || shared.stop()),
+        cancel_all: Box::new(move || cancelled.cancel_all()),
+        thread: Some(thread),
+    })
 }
 
 fn start<A: Action>(shared: &Arc<Shared<A>>, jobs: Receiver<Job<A>>) -> Result<JoinHandle<()>, TransportError> {
@@ -185,6 +202,7 @@ impl<A: Action> Shared<A> {
     }
 
     fn try_take(&self, id: GoalId, goal: A::Goal, stamp: Time) -> Result<(), String> {
+        let cancelled_all = lock(&self.goals).cancelled_all;
         // Asked without a lock: the server may look at anything.
         self.server.accept(&goal)?;
         let cancel = Arc::new(AtomicBool::new(false));
@@ -192,6 +210,9 @@ impl<A: Action> Shared<A> {
         let job = Job { goal, handle, _busy: self.activity.begin() };
         {
             let mut goals = lock(&self.goals);
+            if goals.cancelled_all != cancelled_all {
+                return Err("all goals were cancelled while this one came".to_owned());
+            }
             if goals.records.contains_key(&id) {
                 return Err("a goal of this id exists already".to_owned());
             }
@@ -310,6 +331,18 @@ impl<A: Action> Shared<A> {
         if let Err(error) = self.status.publish(GoalStatusArray { status_list }) {
             tracing::warn!(action = %self.action, %error, "the goals' status could not be published");
         }
+    }
+
+    fn cancel_all(&self) {
+        {
+            let mut goals = lock(&self.goals);
+            goals.cancelled_all += 1;
+            for record in goals.records.values_mut().filter(|record| record.result.is_none()) {
+                record.cancel.store(true, Ordering::Release);
+                record.status = GoalStatus::STATUS_CANCELING;
+            }
+        }
+        self.publish_status();
     }
 
     fn stop(&self) {

@@ -74,6 +74,8 @@ pub(crate) trait Link: Send + Sync {
     fn writer(&self, node: &NodeId, topic: &TopicEndpoint, on_match: OnMatch) -> Result<Arc<dyn RawWriter>, TransportError>;
     /// Makes a reader of `node`.
     fn reader(&self, node: &NodeId, topic: &TopicEndpoint, on_sample: OnSample) -> Result<Endpoint, TransportError>;
+    /// Whether readers can leave out what this process itself has written. Readers of such a carrier do.
+    fn leaves_own_out(&self) -> bool;
     /// Makes a service server of `node`.
     fn server(&self, node: &NodeId, service: &ServiceEndpoint, on_request: OnRequest) -> Result<Endpoint, TransportError>;
     /// Makes a service client of `node`.

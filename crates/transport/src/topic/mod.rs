@@ -33,13 +33,16 @@ struct State<M> {
     publishers: Vec<Arc<Latch<M>>>,
     /// The reader of other participants' messages, if there is one.
     reader: Option<Endpoint>,
+    /// Other processes are heard although this one publishes too.
+    is_shared: bool,
 }
 
 /// What the context needs of a topic whatever its type.
 pub(crate) trait AnyTopic: Send + Sync {
     fn counters(&self) -> TopicCounters;
     fn type_name(&self) -> &'static str;
-    /// Makes the reader of other participants' messages if this process subscribes and does not publish.
+    /// Makes the reader of other participants' messages if this process subscribes and does not publish, or the topic is
+    /// shared.
     fn open_reader(self: Arc<Self>, link: &dyn Link) -> Result<(), TransportError>;
     /// Drops the reader: the context shuts down.
     fn close_reader(&self);
@@ -47,7 +50,7 @@ pub(crate) trait AnyTopic: Send + Sync {
 
 impl<M: Message> Topic<M> {
     pub(crate) fn new(name: String) -> Self {
-        let state = State { subscribers: Arc::default(), publishers: Vec::new(), reader: None };
+        let state = State { subscribers: Arc::default(), publishers: Vec::new(), reader: None, is_shared: false };
         Self { name, tally: Arc::default(), state: Mutex::new(state) }
     }
 
@@ -61,7 +64,7 @@ impl<M: Message> Topic<M> {
         let latch = Arc::new(Latch::new(qos));
         {
             let mut state = lock(&self.state);
-            if state.reader.is_some() {
+            if state.reader.is_some() && !state.is_shared {
                 return Err(TransportError::LocalAndRemote { topic: self.name.clone() });
             }
             for subscriber in state.subscribers.iter() {
@@ -94,6 +97,11 @@ impl<M: Message> Topic<M> {
         Tally::add(&self.tally.delivered_in_process, delivered);
         let topic = Arc::clone(self);
         Ok(Subscription::new(move || topic.unsubscribe(&subscriber)))
+    }
+
+    /// From now on this topic has publishers in several processes, this one among them.
+    pub(crate) fn share(&self) {
+        lock(&self.state).is_shared = true;
     }
 
     fn unsubscribe(&self, subscriber: &Arc<Subscriber<M>>) {
@@ -145,7 +153,11 @@ impl<M: Message> AnyTopic for Topic<M> {
     fn open_reader(self: Arc<Self>, link: &dyn Link) -> Result<(), TransportError> {
         let (node, qos) = {
             let state = lock(&self.state);
-            if state.reader.is_some() || !state.publishers.is_empty() {
+            if state.reader.is_some() || (!state.publishers.is_empty() && !state.is_shared) {
+                return Ok(());
+            }
+            if !state.publishers.is_empty() && !link.leaves_own_out() {
+                tracing::warn!(topic = %self.name, "this process publishes the topic, and its carrier cannot hear other processes beside that");
                 return Ok(());
             }
             let Some(first) = state.subscribers.first() else { return Ok(()) };
@@ -163,7 +175,7 @@ impl<M: Message> AnyTopic for Topic<M> {
         });
         let reader = link.reader(&node, &endpoint, on_sample)?;
         let mut state = lock(&self.state);
-        if state.publishers.is_empty() {
+        if state.publishers.is_empty() || state.is_shared {
             state.reader = Some(reader);
             Ok(())
         } else {

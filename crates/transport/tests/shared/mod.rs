@@ -1,13 +1,16 @@
 //! What several tests use.
 #![allow(dead_code, reason = "each test binary uses a part")]
 
+#[cfg(feature = "dds")]
+pub mod domain;
+
 use std::time::{Duration, Instant};
 
 use intact_msgs::action::{DivertItem, DivertItemFeedback, DivertItemGoal, DivertItemResult};
 use transport::{ActionOutcome, ActionServer, GoalHandle};
 
-/// A deadline that only a hang exceeds.
-pub const LONG: Duration = Duration::from_secs(10);
+/// A deadline that only a hang exceeds, also on a busy machine.
+pub const LONG: Duration = Duration::from_secs(30);
 
 /// Waits until `done`, at most `timeout`.
 pub fn eventually(timeout: Duration, mut done: impl FnMut() -> bool) -> bool {

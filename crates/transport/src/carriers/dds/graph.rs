@@ -70,6 +70,11 @@ impl Graph {
         Self { participant, writer, nodes: Mutex::default(), changed: Notify::new(), matches: Mutex::default(), writers: Mutex::default() }
     }
 
+    /// The participant's own id; its prefix is that of all endpoints of this process.
+    pub(super) fn participant(&self) -> GUID {
+        self.participant
+    }
+
     pub(super) fn add_node(&self, node: &NodeId) {
         lock(&self.nodes).entry(node.clone()).or_default();
         self.changed.notify_one();

@@ -146,10 +146,20 @@ impl Link for DdsLink {
 
     fn reader(&self, node: &NodeId, topic: &TopicEndpoint, on_sample: OnSample) -> Result<Endpoint, TransportError> {
         self.with(|live| {
-            let hear = move |sample: endpoints::Sample| on_sample(sample.cdr.as_slice());
+            let own = live.graph.participant().prefix;
+            let hear = move |sample: endpoints::Sample| {
+                // RustDDS serves readers of its own participant too; what this process says to itself it has heard.
+                if sample.identity.is_none_or(|id| id.writer_guid.prefix != own) {
+                    on_sample(sample.cdr.as_slice());
+                }
+            };
             let reader = live.reader(node, topic_name(&topic.name), message_type(topic.type_name), &topic.qos, hear)?;
             Ok(Box::new(reader) as Endpoint)
         })
+    }
+
+    fn leaves_own_out(&self) -> bool {
+        true
     }
 
     fn server(&self, node: &NodeId, service: &ServiceEndpoint, on_request: OnRequest) -> Result<Endpoint, TransportError> {

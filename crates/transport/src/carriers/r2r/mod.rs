@@ -96,6 +96,11 @@ impl Link for R2rLink {
         })?
     }
 
+    fn leaves_own_out(&self) -> bool {
+        // r2r drops the publishers' ids, and has no way to ignore local publications.
+        false
+    }
+
     fn server(&self, node: &NodeId, service: &ServiceEndpoint, on_request: OnRequest) -> Result<Endpoint, TransportError> {
         let glue = self.service_glue(service)?;
         let service = service.clone();
