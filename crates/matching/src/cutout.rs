@@ -1,8 +1,9 @@
 //! A picture of one thing, and which of its pixels are that thing.
 
+use opencv::core::MatTraitConstManual;
 use vision::{ColorImage, LabelMask, Rect};
 
-use crate::MatchError;
+use crate::{MatchError, cv};
 
 /// Largest difference from the border's colour, grey levels per channel, that still is background.
 const BORDER_TOLERANCE: i32 = 14;
@@ -69,6 +70,27 @@ impl Cutout {
     /// 255 where the thing is, 0 elsewhere; row after row.
     pub fn foreground(&self) -> &[u8] {
         &self.foreground
+    }
+
+    /// The picture's longer side, pixels.
+    pub fn longer_px(&self) -> u32 {
+        self.color.width().max(self.color.height())
+    }
+
+    /// The same with a longer side of at most `longer_px` pixels.
+    ///
+    /// # Errors
+    /// When OpenCV fails.
+    pub fn shrunk(&self, longer_px: u32) -> Result<Self, MatchError> {
+        let (width, height) = (self.color.width(), self.color.height());
+        if width.max(height) <= longer_px {
+            return Ok(self.clone());
+        }
+        let scale = f64::from(longer_px) / f64::from(width.max(height));
+        let (w, h) = (((f64::from(width) * scale).round() as i32).max(1), ((f64::from(height) * scale).round() as i32).max(1));
+        let color = cv::to_color(&cv::resized(&cv::from_color(&self.color)?, w, h)?)?;
+        let foreground = cv::resized_mask(&cv::from_bytes(width, height, &self.foreground)?, w, h)?;
+        Ok(Self { color, foreground: foreground.data_bytes()?.to_vec() })
     }
 
     /// Pixels of the thing.

@@ -1,5 +1,6 @@
 //! Local features: RootSIFT on an upscaled cutout.
 
+use nalgebra::{DMatrix, Dyn, MatrixView};
 use opencv::core::{KeyPoint, KeyPointTraitConst, Mat, MatTraitConst, MatTraitConstManual, Vector};
 use opencv::features2d::{Feature2DTrait, SIFT};
 
@@ -23,7 +24,7 @@ pub struct FeatureOptions {
 
 impl Default for FeatureOptions {
     fn default() -> Self {
-        Self { work_px: 420, max_upscale: 2.5, max_features: 500 }
+        Self { work_px: 300, max_upscale: 2.5, max_features: 400 }
     }
 }
 
@@ -44,7 +45,9 @@ pub(crate) struct Place {
 #[derive(Clone, Debug, Default)]
 pub struct Features {
     pub(crate) places: Vec<Place>,
-    descriptors: Vec<i16>,
+    /// [`DESCRIPTOR`] numbers a feature. Whole numbers up to [`NORM`]: their products sum without rounding in `f32`, so
+    /// that a similarity does not depend on the order of the sum, the processor or the number of threads.
+    descriptors: Vec<f32>,
 }
 
 impl Features {
@@ -101,20 +104,31 @@ impl Features {
         Ok(features)
     }
 
-    pub(crate) fn descriptors(&self) -> std::slice::ChunksExact<'_, i16> {
-        self.descriptors.chunks_exact(DESCRIPTOR)
+    /// The descriptors of the first `limit` features.
+    fn strongest(&self, limit: usize) -> (usize, &[f32]) {
+        let n = self.len().min(limit);
+        (n, self.descriptors.get(..n * DESCRIPTOR).unwrap_or_default())
     }
 }
 
 /// Hellinger kernel: L1-normalised, then the square root, which makes the L2 norm 1 (here [`NORM`]).
-fn root_sift(row: &[f32]) -> impl Iterator<Item = i16> + '_ {
+fn root_sift(row: &[f32]) -> impl Iterator<Item = f32> + '_ {
     let sum: f32 = row.iter().sum::<f32>().max(1e-6);
-    row.iter().map(move |v| ((v / sum).max(0.0).sqrt() * NORM).round() as i16)
+    row.iter().map(move |v| ((v / sum).max(0.0).sqrt() * NORM).round())
 }
 
-/// Cosine similarity of two descriptors times [`NORM`]²; integers, so that the sum has no order.
-fn similarity(a: &[i16], b: &[i16]) -> i32 {
-    a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
+/// Cosine similarities times [`NORM`]²: a column for each of the item's first `item_limit` features, a row for each of the
+/// reference's first `reference_limit`.
+fn similarities(item: &Features, reference: &Features, item_limit: usize, reference_limit: usize) -> DMatrix<f32> {
+    let ((items, columns), (references, rows)) = (item.strongest(item_limit), reference.strongest(reference_limit));
+    let mut out = DMatrix::zeros(references, items);
+    if items > 0 && references > 0 {
+        let (descriptor, one) = (Dyn(DESCRIPTOR), Dyn(1));
+        let rows = MatrixView::from_slice_with_strides_generic(rows, Dyn(references), descriptor, descriptor, one);
+        let columns = MatrixView::from_slice_with_strides_generic(columns, descriptor, Dyn(items), one, descriptor);
+        out.gemm(1.0, &rows, &columns, 0.0);
+    }
+    out
 }
 
 /// A feature of the item that looks like one of the reference.
@@ -126,27 +140,24 @@ pub(crate) struct Pair {
     pub ratio: f32,
 }
 
-/// For each of the item's first `limit` features its nearest in the reference, when it is nearer by `max_ratio` than the
-/// second nearest (Lowe's ratio test).
-pub(crate) fn pairs(item: &Features, reference: &Features, limit: usize, max_ratio: f32) -> Vec<Pair> {
+/// For each of the item's first `item_limit` features its nearest among the reference's first `reference_limit`, when it
+/// is nearer by `max_ratio` than the second nearest (Lowe's ratio test).
+pub(crate) fn pairs(item: &Features, reference: &Features, item_limit: usize, reference_limit: usize, max_ratio: f32) -> Vec<Pair> {
     let full = NORM * NORM;
+    let distance = |s: f32| (2.0 * (full - s)).max(1.0).sqrt();
+    let similarities = similarities(item, reference, item_limit, reference_limit);
     let mut found = Vec::new();
-    for (i, descriptor) in (0u32..).zip(item.descriptors().take(limit)) {
-        let (mut first, mut second, mut at) = (i32::MIN, i32::MIN, 0u32);
-        for (j, other) in (0u32..).zip(reference.descriptors()) {
-            let s = similarity(descriptor, other);
+    for (i, column) in (0u32..).zip(similarities.column_iter()) {
+        let (mut first, mut second, mut at) = (f32::MIN, f32::MIN, 0u32);
+        for (j, s) in (0u32..).zip(column.iter().copied()) {
             if s > first {
                 (second, first, at) = (first, s, j);
             } else if s > second {
                 second = s;
             }
         }
-        if second == i32::MIN {
-            continue;
-        }
-        let distance = |s: i32| (2.0 * (full - s as f32)).max(1.0).sqrt();
         let ratio = distance(first) / distance(second);
-        if ratio < max_ratio {
+        if second > f32::MIN && ratio < max_ratio {
             found.push(Pair { item: i, reference: at, ratio });
         }
     }

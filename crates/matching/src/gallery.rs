@@ -1,6 +1,7 @@
 //! The enrolled products, and which of them an item is.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -19,6 +20,10 @@ const HALF_EVIDENCE: f32 = 8.0;
 /// A rival product with more than this share of the best one's evidence makes the answer ambiguous.
 const RIVAL_SHARE: f32 = 0.7;
 
+/// Agreeing features that leave no doubt: chance and shared logos do not reach them …
+const DECISIVE_FEATURES: u32 = 24;
+/// … when the other views explain less than this share of what the found one does at first look.
+const DECISIVE_SHARE: f32 = 0.4;
 /// Agreeing features that confirm a product which the barcode claims: chance rarely finds so many.
 const CONFIRMING_FEATURES: u32 = 6;
 
@@ -61,10 +66,10 @@ impl Default for GalleryOptions {
     fn default() -> Self {
         Self {
             features: FeatureOptions::default(),
-            first_look_features: 150,
+            first_look_features: 60,
             matched_references: 8,
-            compared_references: 3,
-            compare_px: 320,
+            compared_references: 4,
+            compare_px: 256,
         }
     }
 }
@@ -107,21 +112,24 @@ pub(crate) struct Reference {
     pub product: String,
     pub name: String,
     pub cutout: Cutout,
+    /// The same, no larger than a comparison needs.
+    pub small: Cutout,
     pub features: Features,
     color: ColorSignature,
     digest: [u8; 32],
 }
 
 impl Reference {
-    fn derive(picture: Picture, options: &FeatureOptions) -> Result<Self, MatchError> {
+    fn derive(picture: Picture, options: &GalleryOptions) -> Result<Self, MatchError> {
         let Picture { product, name, cutout } = picture;
         let mut hash = Sha256::new();
         for part in [product.as_bytes(), name.as_bytes(), cutout.color().data(), cutout.foreground()] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
-        let (features, color) = (Features::of(&cutout, options)?, ColorSignature::of(&cutout));
-        Ok(Self { product, name, cutout, features, color, digest: hash.finalize().into() })
+        let (features, color) = (Features::of(&cutout, &options.features)?, ColorSignature::of(&cutout));
+        let small = cutout.shrunk(options.compare_px * 3 / 2)?;
+        Ok(Self { product, name, cutout, small, features, color, digest: hash.finalize().into() })
     }
 
     pub fn full_name(&self) -> String {
@@ -185,7 +193,7 @@ impl Gallery {
         let mut rejected = Vec::new();
         for picture in pictures {
             let full_name = format!("{}/{}", picture.product, picture.name);
-            match Reference::derive(picture, &options.features) {
+            match Reference::derive(picture, &options) {
                 Ok(reference) => gallery.references.push(Arc::new(reference)),
                 Err(error) => rejected.push(Rejected { picture: full_name, reason: error.to_string() }),
             }
@@ -199,7 +207,7 @@ impl Gallery {
     /// # Errors
     /// When the picture cannot be enrolled.
     pub fn with(&self, picture: Picture) -> Result<Self, MatchError> {
-        let reference = Arc::new(Reference::derive(picture, &self.options.features)?);
+        let reference = Arc::new(Reference::derive(picture, &self.options)?);
         let mut gallery = self.clone();
         gallery.references.retain(|r| r.product != reference.product || r.name != reference.name);
         gallery.references.push(reference);
@@ -260,45 +268,84 @@ impl Gallery {
     /// Which product the item is, among `candidates` when given (a tote's manifest), else among all.
     /// A product that is not enrolled is called unknown: `is_match` is false.
     pub fn identify(&self, item: &Item, candidates: Option<&[String]>) -> Identification {
-        let asked: Vec<&Reference> =
-            self.references.iter().map(Arc::as_ref).filter(|r| candidates.is_none_or(|names| names.contains(&r.product))).collect();
-        let mut best: BTreeMap<&str, (f32, u32, &Reference)> = BTreeMap::new();
-        for (reference, in_full) in self.first_look(item, asked) {
-            let likeness = item.color.likeness(&reference.color);
-            let found = if in_full { match_view(item, reference, usize::MAX) } else { None };
-            let agreeing = found.as_ref().map_or(0, |c| c.pairs.len() as u32);
-            // A product without a consensus keeps its place by colour, far below any match.
-            let evidence = found.as_ref().map_or(0.0, |c| evidence(c, likeness)) + 0.01 * likeness;
-            let entry = best.entry(reference.product.as_str()).or_insert((f32::MIN, 0, reference));
-            if evidence > entry.0 {
-                *entry = (evidence, agreeing, reference);
+        let asked = self.references.iter().map(Arc::as_ref).filter(|r| candidates.is_none_or(|names| names.contains(&r.product)));
+        let mut best: BTreeMap<&str, Evidence> = BTreeMap::new();
+        let mut in_full = 0;
+        for (glance, reference) in self.first_look(item, asked.collect()) {
+            let found = if in_full < self.options.matched_references && !is_decided(&best, &reference.product, glance) {
+                in_full += 1;
+                match_view(item, reference, LookAt::All)
+            } else {
+                None
+            };
+            let evidence = Evidence::of(found.as_ref(), glance, item.color.likeness(&reference.color), reference);
+            match best.entry(reference.product.as_str()) {
+                Entry::Vacant(entry) => drop(entry.insert(evidence)),
+                Entry::Occupied(mut entry) if evidence.weight > entry.get().weight => drop(entry.insert(evidence)),
+                Entry::Occupied(_) => {}
             }
         }
         rank(best)
     }
 
-    /// Orders references by how many of the item's strongest features they explain; the first few, and the first view of
-    /// every product near them, are marked to be matched in full.
-    fn first_look<'a>(&self, item: &Item, references: Vec<&'a Reference>) -> Vec<(&'a Reference, bool)> {
-        if references.len() <= self.options.matched_references {
-            return references.into_iter().map(|r| (r, true)).collect();
+    /// References by how many of the item's strongest features they explain, most first: those are matched in full first.
+    fn first_look<'a>(&self, item: &Item, references: Vec<&'a Reference>) -> Vec<(f32, &'a Reference)> {
+        if references.len() <= 2 {
+            return references.into_iter().map(|r| (0.0, r)).collect();
         }
-        let mut scored: Vec<(f32, &Reference)> = references
-            .into_iter()
-            .map(|r| {
-                let found = match_view(item, r, self.options.first_look_features);
-                let agreeing = found.map_or(0.0, |c| c.pairs.len() as f32);
-                (agreeing + item.color.likeness(&r.color), r)
-            })
-            .collect();
+        let mut scored: Vec<(f32, &Reference)> = references.into_iter().map(|r| (glance(item, r, &self.options), r)).collect();
         scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-        scored.into_iter().enumerate().map(|(rank, (_, r))| (r, rank < self.options.matched_references)).collect()
+        scored
     }
 }
 
-/// Matches one view with the item's `limit` strongest features.
-pub(crate) fn match_view(item: &Item, reference: &Reference, limit: usize) -> Option<Consensus> {
-    let pairs = pairs(&item.features, &reference.features, limit, MAX_RATIO);
+/// What speaks for one product, by its best view.
+struct Evidence<'a> {
+    weight: f32,
+    agreeing: u32,
+    /// What the first look at the view said.
+    glance: f32,
+    reference: &'a Reference,
+}
+
+impl<'a> Evidence<'a> {
+    fn of(found: Option<&Consensus>, glance: f32, likeness: f32, reference: &'a Reference) -> Self {
+        // A product without a consensus keeps its place by colour, far below any match.
+        let weight = found.map_or(0.0, |c| evidence(c, likeness)) + 0.01 * likeness;
+        Self { weight, agreeing: found.map_or(0, |c| c.pairs.len() as u32), glance, reference }
+    }
+}
+
+/// True when matching one more view in full cannot change the answer: a product is found beyond doubt, the best view of
+/// another was tried, and what is left was far from it at first look.
+fn is_decided(best: &BTreeMap<&str, Evidence>, product: &str, glance: f32) -> bool {
+    let found = best.values().filter(|e| e.agreeing >= DECISIVE_FEATURES).max_by(|a, b| a.weight.total_cmp(&b.weight));
+    found.is_some_and(|e| e.reference.product == product || (best.len() >= 2 && glance < DECISIVE_SHARE * e.glance))
+}
+
+/// How much of the item is looked at.
+#[derive(Clone, Copy)]
+pub(crate) enum LookAt {
+    /// The strongest features of both.
+    Strongest { item: usize, reference: usize },
+    /// All features.
+    All,
+}
+
+/// First look at a view: features that agree, and colour where they are equal.
+pub(crate) fn glance(item: &Item, reference: &Reference, options: &GalleryOptions) -> f32 {
+    let strongest = LookAt::Strongest { item: options.first_look_features, reference: 2 * options.first_look_features };
+    let agreeing = match_view(item, reference, strongest).map_or(0.0, |c| c.pairs.len() as f32);
+    agreeing + item.color.likeness(&reference.color)
+}
+
+/// Matches the item with one view.
+pub(crate) fn match_view(item: &Item, reference: &Reference, look: LookAt) -> Option<Consensus> {
+    let (items, references) = match look {
+        LookAt::Strongest { item, reference } => (item, reference),
+        LookAt::All => (usize::MAX, usize::MAX),
+    };
+    let pairs = pairs(&item.features, &reference.features, items, references, MAX_RATIO);
     consensus(&item.features, &reference.features, &pairs, item.extent_px())
 }
 
@@ -308,20 +355,20 @@ fn evidence(consensus: &Consensus, likeness: f32) -> f32 {
     certain * (0.4 + 0.6 * likeness)
 }
 
-fn rank(best: BTreeMap<&str, (f32, u32, &Reference)>) -> Identification {
-    let mut order: Vec<_> = best.into_iter().collect();
-    order.sort_by(|(name_a, a), (name_b, b)| b.0.total_cmp(&a.0).then(name_a.cmp(name_b)));
+fn rank(best: BTreeMap<&str, Evidence>) -> Identification {
+    let mut order: Vec<(&str, Evidence)> = best.into_iter().collect();
+    order.sort_by(|(name_a, a), (name_b, b)| b.weight.total_cmp(&a.weight).then(name_a.cmp(name_b)));
     let clear = match order.as_slice() {
-        [(_, first), (_, second), ..] => second.0 < RIVAL_SHARE * first.0,
+        [(_, first), (_, second), ..] => second.weight < RIVAL_SHARE * first.weight,
         other => !other.is_empty(),
     };
     let ranking: Vec<Candidate> = order
         .into_iter()
-        .map(|(product, (evidence, agreeing, reference))| Candidate {
+        .map(|(product, evidence)| Candidate {
             product: product.to_string(),
-            score: evidence / (evidence + HALF_EVIDENCE),
-            agreeing,
-            reference: reference.full_name(),
+            score: evidence.weight / (evidence.weight + HALF_EVIDENCE),
+            agreeing: evidence.agreeing,
+            reference: evidence.reference.full_name(),
         })
         .collect();
     let is_match = clear && ranking.first().is_some_and(|c| c.score >= IDENTITY_THRESHOLD);
