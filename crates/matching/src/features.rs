@@ -8,8 +8,13 @@ use crate::{Cutout, MatchError, cv};
 
 /// Numbers in one descriptor.
 pub(crate) const DESCRIPTOR: usize = 128;
-/// A descriptor's length in its integer form; its squared norm is the square of this, but for rounding.
-const NORM: f32 = 256.0;
+/// A descriptor's length in its integer form; its squared norm is the square of this, but for rounding. A number of it
+/// fits a byte.
+const NORM: f32 = 255.0;
+/// What stored features begin with.
+const FORMAT: &[u8] = b"intact features 1\n";
+/// Bytes of one stored [`Place`].
+const PLACE_BYTES: usize = 16;
 
 /// How features are taken.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,6 +25,22 @@ pub struct FeatureOptions {
     pub max_upscale: f32,
     /// The strongest features kept.
     pub max_features: usize,
+}
+
+impl FeatureOptions {
+    /// For pictures in which the item is not cut out, and may be small: more pixels, more features.
+    pub fn of_a_scene() -> Self {
+        Self { work_px: 1000, max_upscale: 2.5, max_features: 1500 }
+    }
+
+    /// Bytes that differ when the options do.
+    fn key(&self) -> [u8; 16] {
+        let mut key = [0; 16];
+        key[..4].copy_from_slice(&self.work_px.to_le_bytes());
+        key[4..8].copy_from_slice(&self.max_upscale.to_le_bytes());
+        key[8..].copy_from_slice(&(self.max_features as u64).to_le_bytes());
+        key
+    }
 }
 
 impl Default for FeatureOptions {
@@ -104,6 +125,35 @@ impl Features {
         Ok(features)
     }
 
+    /// The features as bytes, to be kept beside a reference's picture; [`Features::from_bytes`] reads them back.
+    pub fn to_bytes(&self, options: &FeatureOptions) -> Vec<u8> {
+        let mut bytes = FORMAT.to_vec();
+        bytes.extend(options.key());
+        bytes.extend((self.len() as u32).to_le_bytes());
+        for place in &self.places {
+            [place.x, place.y, place.size_px, place.angle_rad].iter().for_each(|v| bytes.extend(v.to_le_bytes()));
+        }
+        bytes.extend(self.descriptors.iter().map(|v| *v as u8));
+        bytes
+    }
+
+    /// `None` when the bytes are not features, or were taken with other options: then they are to be taken anew.
+    pub fn from_bytes(bytes: &[u8], options: &FeatureOptions) -> Option<Self> {
+        let rest = bytes.strip_prefix(FORMAT)?.strip_prefix(options.key().as_slice())?;
+        let (count, rest) = rest.split_first_chunk::<4>()?;
+        let count = u32::from_le_bytes(*count) as usize;
+        if rest.len() != count.checked_mul(PLACE_BYTES + DESCRIPTOR)? {
+            return None;
+        }
+        let (places, descriptors) = rest.split_at(count * PLACE_BYTES);
+        let number = |b: &[u8]| b.first_chunk::<4>().map_or(0.0, |b| f32::from_le_bytes(*b));
+        let places = places
+            .chunks_exact(PLACE_BYTES)
+            .map(|p| Place { x: number(p), y: number(&p[4..]), size_px: number(&p[8..]), angle_rad: number(&p[12..]) })
+            .collect();
+        Some(Self { places, descriptors: descriptors.iter().map(|v| f32::from(*v)).collect() })
+    }
+
     /// The descriptors of the first `limit` features.
     fn strongest(&self, limit: usize) -> (usize, &[f32]) {
         let n = self.len().min(limit);
@@ -162,4 +212,28 @@ pub(crate) fn pairs(item: &Features, reference: &Features, item_limit: usize, re
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use vision::ColorImage;
+
+    fn squares() -> Cutout {
+        let pixel = |i: u32| if (i % 96 / 11 + i / 96 / 13) % 3 == 0 { [30, 30, 40] } else { [200, 190, 90] };
+        Cutout::whole(ColorImage::new(96, 96, (0..96 * 96).flat_map(pixel).collect()).unwrap())
+    }
+
+    #[test]
+    fn features_come_back_from_bytes_and_only_with_their_own_options() {
+        let options = FeatureOptions::default();
+        let taken = Features::of(&squares(), &options).unwrap();
+        assert!(taken.len() > 10);
+        let bytes = taken.to_bytes(&options);
+        let back = Features::from_bytes(&bytes, &options).unwrap();
+        assert_eq!((&back.places, &back.descriptors), (&taken.places, &taken.descriptors));
+        assert!(Features::from_bytes(&bytes, &FeatureOptions { work_px: 99, ..options }).is_none());
+        assert!((0..bytes.len()).step_by(61).all(|n| Features::from_bytes(&bytes[..n], &options).is_none()));
+    }
 }

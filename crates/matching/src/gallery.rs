@@ -38,6 +38,21 @@ pub struct Picture {
     pub cutout: Cutout,
 }
 
+/// A reference as a store keeps it: what is derived from its picture need not be derived again.
+#[derive(Clone, Debug)]
+pub struct Enrolled {
+    /// The picture.
+    pub picture: Picture,
+    /// Its features, taken with the gallery's options; `None`: they are taken now.
+    pub features: Option<Features>,
+}
+
+impl From<Picture> for Enrolled {
+    fn from(picture: Picture) -> Self {
+        Self { picture, features: None }
+    }
+}
+
 /// A picture that could not be enrolled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
@@ -120,14 +135,18 @@ pub(crate) struct Reference {
 }
 
 impl Reference {
-    fn derive(picture: Picture, options: &GalleryOptions) -> Result<Self, MatchError> {
-        let Picture { product, name, cutout } = picture;
+    fn derive(enrolled: Enrolled, options: &GalleryOptions) -> Result<Self, MatchError> {
+        let Enrolled { picture: Picture { product, name, cutout }, features } = enrolled;
         let mut hash = Sha256::new();
         for part in [product.as_bytes(), name.as_bytes(), cutout.color().data(), cutout.foreground()] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
-        let (features, color) = (Features::of(&cutout, &options.features)?, ColorSignature::of(&cutout));
+        let features = match features {
+            Some(features) => features,
+            None => Features::of(&cutout, &options.features)?,
+        };
+        let color = ColorSignature::of(&cutout);
         let small = cutout.shrunk(options.compare_px * 3 / 2)?;
         Ok(Self { product, name, cutout, small, features, color, digest: hash.finalize().into() })
     }
@@ -188,12 +207,12 @@ pub struct Gallery {
 
 impl Gallery {
     /// Enrols pictures; those that cannot be are named beside the gallery, never silently lost.
-    pub fn new(pictures: impl IntoIterator<Item = Picture>, options: GalleryOptions) -> (Self, Vec<Rejected>) {
+    pub fn new(pictures: impl IntoIterator<Item = impl Into<Enrolled>>, options: GalleryOptions) -> (Self, Vec<Rejected>) {
         let mut gallery = Self { references: Vec::new(), options, version: String::new() };
         let mut rejected = Vec::new();
-        for picture in pictures {
-            let full_name = format!("{}/{}", picture.product, picture.name);
-            match Reference::derive(picture, &options) {
+        for enrolled in pictures.into_iter().map(Into::into) {
+            let full_name = format!("{}/{}", enrolled.picture.product, enrolled.picture.name);
+            match Reference::derive(enrolled, &options) {
                 Ok(reference) => gallery.references.push(Arc::new(reference)),
                 Err(error) => rejected.push(Rejected { picture: full_name, reason: error.to_string() }),
             }
@@ -207,7 +226,7 @@ impl Gallery {
     /// # Errors
     /// When the picture cannot be enrolled.
     pub fn with(&self, picture: Picture) -> Result<Self, MatchError> {
-        let reference = Arc::new(Reference::derive(picture, &self.options)?);
+        let reference = Arc::new(Reference::derive(picture.into(), &self.options)?);
         let mut gallery = self.clone();
         gallery.references.retain(|r| r.product != reference.product || r.name != reference.name);
         gallery.references.push(reference);

@@ -32,4 +32,4 @@ pub use compare::{ANOMALY_THRESHOLD, Discrepancy};
 pub use cutout::Cutout;
 pub use error::MatchError;
 pub use features::{FeatureOptions, Features};
-pub use gallery::{Candidate, Gallery, GalleryOptions, IDENTITY_THRESHOLD, Identification, Item, Picture, Rejected};
+pub use gallery::{Candidate, Enrolled, Gallery, GalleryOptions, IDENTITY_THRESHOLD, Identification, Item, Picture, Rejected};
