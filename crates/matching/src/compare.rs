@@ -10,6 +10,7 @@ use vision::{ColorImage, HeatMap};
 use crate::additions::labels;
 use crate::consensus::Consensus;
 use crate::difference::difference;
+use crate::findings::{Finding, findings};
 use crate::gallery::{LookAt, Reference, glance, match_view};
 use crate::light::relit;
 use crate::register::{Displacement, MIN_AGREEING, homography, warped};
@@ -61,6 +62,8 @@ pub struct Discrepancy {
     pub agreement: f32,
     /// Share of the agreeing features that lie on one plane, [0, 1].
     pub flatness: f32,
+    /// Where it differs, largest first.
+    pub findings: Vec<Finding>,
     /// The reference that shows the item best, `<product>/<picture>`.
     pub reference: String,
     /// That reference in the item's view and size, in its own light; black where it shows nothing.
@@ -253,6 +256,8 @@ struct Merged {
 /// What is left of the item once labels are taken out, and how far it differs.
 struct Judgement {
     compared: Vec<u8>,
+    /// 255 under labels.
+    labels: Vec<u8>,
     coverage: f32,
     score: f32,
 }
@@ -290,15 +295,16 @@ impl Merged {
     fn judge(&self, scaled: &Scaled) -> Result<(Vec<f32>, Judgement), MatchError> {
         let map: Vec<f32> = self.map.iter().map(|m| if m.is_finite() { *m } else { 0.0 }).collect();
         let mut compared = self.compared.clone();
-        let labelled = take_out_labels(scaled, &map, &mut compared)?;
+        let labels = take_out_labels(scaled, &map, &mut compared)?;
+        let labelled = labels.iter().any(|l| *l > 0);
         let compared_px = compared.iter().filter(|c| **c > 0).count();
         let coverage = compared_px as f32 / scaled.area_px.max(1) as f32;
         let score = score(&map, &compared, compared_px).max(if labelled { LABEL_SCORE } else { 0.0 });
-        Ok((map, Judgement { compared, coverage, score }))
+        Ok((map, Judgement { compared, labels, coverage, score }))
     }
 
     fn finish(self, item: &Item, scaled: &Scaled) -> Result<Option<Discrepancy>, MatchError> {
-        let (map, Judgement { compared, coverage, score }) = self.judge(scaled)?;
+        let (map, Judgement { compared, labels, coverage, score }) = self.judge(scaled)?;
         let Some((best, reference)) = self.best.filter(|_| coverage >= MIN_COVERAGE) else { return Ok(None) };
         let (width, height) = (item.cutout.color().width(), item.cutout.color().height());
         let (rows, cols) = (scaled.size().height, scaled.size().width);
@@ -311,6 +317,7 @@ impl Merged {
             compared: compared.data_bytes()?.to_vec(),
             score,
             coverage: coverage.min(1.0),
+            findings: findings(&map, &labels, scaled.size(), scaled.scale, (width, height))?,
             agreement: best.agreement,
             flatness: best.flatness,
             reference,
@@ -319,17 +326,13 @@ impl Merged {
     }
 }
 
-/// What lies under a label that the reference lacks was not compared; true when there is one. The map keeps it.
-fn take_out_labels(scaled: &Scaled, map: &[f32], compared: &mut [u8]) -> Result<bool, MatchError> {
+/// What lies under a label that the reference lacks was not compared; 255 there in the answer. The map keeps it.
+fn take_out_labels(scaled: &Scaled, map: &[f32], compared: &mut [u8]) -> Result<Vec<u8>, MatchError> {
     let (rows, cols) = (scaled.size().height, scaled.size().width);
     let map = Mat::new_rows_cols_with_data(rows, cols, map)?.try_clone()?;
-    let labels = labels(&scaled.rgb, &map, &scaled.mask, scaled.area_px)?;
-    let mut any = false;
-    for (c, label) in compared.iter_mut().zip(labels.data_bytes()?).filter(|(_, l)| **l > 0) {
-        any |= *label > 0;
-        *c = 0;
-    }
-    Ok(any)
+    let labels = labels(&scaled.rgb, &map, &scaled.mask, scaled.area_px)?.data_bytes()?.to_vec();
+    compared.iter_mut().zip(&labels).filter(|(_, l)| **l > 0).for_each(|(c, _)| *c = 0);
+    Ok(labels)
 }
 
 /// The mean over the worst part, through a curve that is one half at [`HALF_SCORE`]: one dent on a large carton counts as

@@ -72,6 +72,11 @@ impl Cutout {
         &self.foreground
     }
 
+    /// True when part of the picture is known not to be the thing.
+    pub fn is_cut_out(&self) -> bool {
+        self.foreground.contains(&0)
+    }
+
     /// The picture's longer side, pixels.
     pub fn longer_px(&self) -> u32 {
         self.color.width().max(self.color.height())
@@ -100,6 +105,12 @@ impl Cutout {
 
     /// The smallest part of the picture that holds the thing.
     pub fn trimmed(self) -> Self {
+        self.trimmed_from().0
+    }
+
+    /// The same, and where that part lies in the picture.
+    pub fn trimmed_from(self) -> (Self, Rect) {
+        let whole = Rect { x: 0, y: 0, w: self.color.width(), h: self.color.height() };
         let (width, mut x0, mut y0, mut x1, mut y1) = (self.color.width(), u32::MAX, u32::MAX, 0, 0);
         for (y, row) in (0u32..).zip(self.foreground.chunks_exact(width as usize)) {
             for (x, _) in (0u32..).zip(row).filter(|(_, f)| **f > 0) {
@@ -107,14 +118,14 @@ impl Cutout {
             }
         }
         if x0 > x1 {
-            return self;
+            return (self, whole);
         }
         let rect = Rect { x: x0, y: y0, w: x1 - x0 + 1, h: y1 - y0 + 1 };
         let rows = self.foreground.chunks_exact(width as usize).skip(y0 as usize).take(rect.h as usize);
         let foreground = rows.flat_map(|row| row.iter().skip(x0 as usize).take(rect.w as usize).copied()).collect();
         match self.color.crop(rect) {
-            Some(color) => Self { color, foreground },
-            None => self,
+            Some(color) => (Self { color, foreground }, rect),
+            None => (self, whole),
         }
     }
 }

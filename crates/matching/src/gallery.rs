@@ -284,6 +284,16 @@ impl Gallery {
         Item::prepare(cutout, &self.options.features)
     }
 
+    /// The same for a picture of which it may not be known what in it is the item: then it is searched with more features,
+    /// since the item may be small.
+    ///
+    /// # Errors
+    /// When OpenCV fails.
+    pub fn prepare_picture(&self, cutout: Cutout) -> Result<Item, MatchError> {
+        let options = if cutout.is_cut_out() { self.options.features } else { FeatureOptions::of_a_scene() };
+        Item::prepare(cutout, &options)
+    }
+
     /// Which product the item is, among `candidates` when given (a tote's manifest), else among all.
     /// A product that is not enrolled is called unknown: `is_match` is false.
     pub fn identify(&self, item: &Item, candidates: Option<&[String]>) -> Identification {

@@ -23,8 +23,10 @@ mod cv;
 mod difference;
 mod error;
 mod features;
+mod findings;
 mod gallery;
 mod light;
+mod locate;
 mod register;
 pub mod store;
 
@@ -32,4 +34,6 @@ pub use compare::{ANOMALY_THRESHOLD, Discrepancy};
 pub use cutout::Cutout;
 pub use error::MatchError;
 pub use features::{FeatureOptions, Features};
+pub use findings::{Finding, FindingKind};
 pub use gallery::{Candidate, Enrolled, Gallery, GalleryOptions, IDENTITY_THRESHOLD, Identification, Item, Picture, Rejected};
+pub use locate::Located;

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageReader, RgbaImage};
-use vision::{ColorImage, MAX_PIXELS};
+use vision::{ColorImage, MAX_PIXELS, Rect};
 
 use crate::{Cutout, MatchError, Picture, Rejected};
 
@@ -87,11 +87,23 @@ pub fn read(path: &Path) -> Result<Cutout, String> {
     decode(&fs::read(path).map_err(|e| e.to_string())?)
 }
 
+/// The same, and where the cutout lies in the picture.
+///
+/// # Errors
+/// One sentence.
+pub fn read_whole(path: &Path) -> Result<(Cutout, Rect), String> {
+    decode_whole(&fs::read(path).map_err(|e| e.to_string())?)
+}
+
 /// Decodes a picture (PNG or JPEG) and finds what of it is the product.
 ///
 /// # Errors
 /// One sentence.
 pub fn decode(bytes: &[u8]) -> Result<Cutout, String> {
+    decode_whole(bytes).map(|(cutout, _)| cutout)
+}
+
+fn decode_whole(bytes: &[u8]) -> Result<(Cutout, Rect), String> {
     let reader = || ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string());
     let (width, height) = reader()?.into_dimensions().map_err(|e| e.to_string())?;
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
@@ -114,7 +126,7 @@ pub fn encode(cutout: &Cutout) -> Result<Vec<u8>, String> {
     Ok(bytes.into_inner())
 }
 
-fn cutout_of(picture: DynamicImage) -> Result<Cutout, MatchError> {
+fn cutout_of(picture: DynamicImage) -> Result<(Cutout, Rect), MatchError> {
     let rgba = picture.color().has_alpha().then(|| picture.to_rgba8());
     let rgb = picture.into_rgb8();
     let color = ColorImage::new(rgb.width(), rgb.height(), rgb.into_raw())?;
@@ -122,7 +134,7 @@ fn cutout_of(picture: DynamicImage) -> Result<Cutout, MatchError> {
         Some(rgba) if rgba.pixels().any(|p| p.0[3] < 128) => Cutout::masked(color, rgba.pixels().map(|p| p.0[3] >= 128))?,
         _ => Cutout::without_plain_border(color),
     };
-    Ok(cutout.trimmed())
+    Ok(cutout.trimmed_from())
 }
 
 /// Writes `cutout` as the next picture of `product` (PNG, alpha is the mask) and returns it as loaded from there.
