@@ -11,6 +11,9 @@ pub(crate) const DESCRIPTOR: usize = 128;
 /// A descriptor's length in its integer form; its squared norm is the square of this, but for rounding. A number of it
 /// fits a byte.
 const NORM: f32 = 255.0;
+/// So few features are multiplied one by one: below its own limit nalgebra leaves the fast product, and its slow one steps
+/// outside views that are stored by rows.
+const FEW: usize = 8;
 /// What stored features begin with.
 const FORMAT: &[u8] = b"intact features 1\n";
 /// Bytes of one stored [`Place`].
@@ -30,7 +33,7 @@ pub struct FeatureOptions {
 impl FeatureOptions {
     /// For pictures in which the item is not cut out, and may be small: more pixels, more features.
     pub fn of_a_scene() -> Self {
-        Self { work_px: 1000, max_upscale: 2.5, max_features: 1500 }
+        Self { work_px: 1600, max_upscale: 2.5, max_features: 4000 }
     }
 
     /// Bytes that differ when the options do.
@@ -125,6 +128,13 @@ impl Features {
         Ok(features)
     }
 
+    /// Those whose place `is_inside` accepts, given column and row in pixels.
+    pub(crate) fn filtered(&self, is_inside: impl Fn(f32, f32) -> bool) -> Self {
+        let kept = self.places.iter().zip(self.descriptors.chunks_exact(DESCRIPTOR)).filter(|(p, _)| is_inside(p.x, p.y));
+        let (places, descriptors): (Vec<Place>, Vec<&[f32]>) = kept.map(|(p, d)| (*p, d)).unzip();
+        Self { places, descriptors: descriptors.concat() }
+    }
+
     /// The features as bytes, to be kept beside a reference's picture; [`Features::from_bytes`] reads them back.
     pub fn to_bytes(&self, options: &FeatureOptions) -> Vec<u8> {
         let mut bytes = FORMAT.to_vec();
@@ -172,7 +182,13 @@ fn root_sift(row: &[f32]) -> impl Iterator<Item = f32> + '_ {
 fn similarities(item: &Features, reference: &Features, item_limit: usize, reference_limit: usize) -> DMatrix<f32> {
     let ((items, columns), (references, rows)) = (item.strongest(item_limit), reference.strongest(reference_limit));
     let mut out = DMatrix::zeros(references, items);
-    if items > 0 && references > 0 {
+    if items <= FEW || references <= FEW {
+        for (i, column) in columns.chunks_exact(DESCRIPTOR).enumerate() {
+            for (j, row) in rows.chunks_exact(DESCRIPTOR).enumerate() {
+                out[(j, i)] = row.iter().zip(column).map(|(a, b)| a * b).sum();
+            }
+        }
+    } else {
         let (descriptor, one) = (Dyn(DESCRIPTOR), Dyn(1));
         let rows = MatrixView::from_slice_with_strides_generic(rows, Dyn(references), descriptor, descriptor, one);
         let columns = MatrixView::from_slice_with_strides_generic(columns, descriptor, Dyn(items), one, descriptor);
@@ -221,8 +237,22 @@ mod tests {
     use vision::ColorImage;
 
     fn squares() -> Cutout {
-        let pixel = |i: u32| if (i % 96 / 11 + i / 96 / 13) % 3 == 0 { [30, 30, 40] } else { [200, 190, 90] };
+        let pixel = |i: u32| if (i % 96 / 11 + i / 96 / 13).is_multiple_of(3) { [30, 30, 40] } else { [200, 190, 90] };
         Cutout::whole(ColorImage::new(96, 96, (0..96 * 96).flat_map(pixel).collect()).unwrap())
+    }
+
+    #[test]
+    fn pairs_do_not_depend_on_how_many_are_multiplied_at_once() {
+        let all = Features::of(&squares(), &FeatureOptions::default()).unwrap();
+        for (items, references) in [(1, 2), (3, 40), (9, 9), (40, 3), (40, 40)] {
+            let (item, reference) = (all.strongest(items).1, all.strongest(references).1);
+            let found = similarities(&all, &all, items, references);
+            for (i, a) in item.chunks_exact(DESCRIPTOR).enumerate() {
+                for (j, b) in reference.chunks_exact(DESCRIPTOR).enumerate() {
+                    assert_eq!(found[(j, i)], a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>());
+                }
+            }
+        }
     }
 
     #[test]

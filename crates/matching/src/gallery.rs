@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::appearance::Appearance;
 use crate::color::ColorSignature;
 use crate::consensus::{Consensus, consensus};
 use crate::features::{FeatureOptions, Features, pairs};
@@ -14,7 +15,7 @@ use crate::{Cutout, MatchError};
 /// Identity scores at or above it are a match; calibrated with `examples/real_exam.rs` (see the README).
 pub const IDENTITY_THRESHOLD: f32 = 0.5;
 /// Lowe's ratio test.
-const MAX_RATIO: f32 = 0.85;
+pub(crate) const MAX_RATIO: f32 = 0.85;
 /// Evidence (see [`evidence`]) at which the identity score is one half.
 const HALF_EVIDENCE: f32 = 8.0;
 /// A rival product with more than this share of the best one's evidence makes the answer ambiguous.
@@ -131,6 +132,8 @@ pub(crate) struct Reference {
     pub small: Cutout,
     pub features: Features,
     color: ColorSignature,
+    /// Colours and proportions, for pictures whose background is unknown.
+    pub appearance: Appearance,
     digest: [u8; 32],
 }
 
@@ -148,7 +151,8 @@ impl Reference {
         };
         let color = ColorSignature::of(&cutout);
         let small = cutout.shrunk(options.compare_px * 3 / 2)?;
-        Ok(Self { product, name, cutout, small, features, color, digest: hash.finalize().into() })
+        let appearance = Appearance::of(&cutout)?;
+        Ok(Self { product, name, cutout, small, features, color, appearance, digest: hash.finalize().into() })
     }
 
     pub fn full_name(&self) -> String {
@@ -176,9 +180,30 @@ pub struct Identification {
     pub ranking: Vec<Candidate>,
     /// True when the best is certain enough; otherwise the product is unknown.
     pub is_match: bool,
+    /// A rival with more than this share of the best one's evidence makes the answer ambiguous.
+    rival_share: f32,
 }
 
 impl Identification {
+    /// Orders candidates by score and says whether the best is a match: certain enough, and clearly better than its rival.
+    pub(crate) fn of(mut ranking: Vec<Candidate>, rival_share: f32) -> Self {
+        ranking.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.product.cmp(&b.product)));
+        // Scores are evidence over evidence plus a constant; this is the evidence, in units of that constant.
+        let evidence = |c: &Candidate| c.score / (1.0 - c.score).max(1e-6);
+        let is_match = match ranking.as_slice() {
+            [first, second, ..] => first.score >= IDENTITY_THRESHOLD && evidence(second) < rival_share * evidence(first),
+            [only] => only.score >= IDENTITY_THRESHOLD,
+            [] => false,
+        };
+        Self { ranking, is_match, rival_share }
+    }
+
+    /// What would have been said had only `products` been asked for.
+    pub fn among(&self, products: &[String]) -> Self {
+        let asked = self.ranking.iter().filter(|c| products.contains(&c.product));
+        Self::of(asked.cloned().collect(), self.rival_share)
+    }
+
     /// The same, given what a barcode claims. A claim is a strong prior: where the picture ranks the claimed product
     /// first and its features agree, less evidence than an open search needs confirms it. A claim that the picture does
     /// not rank first changes nothing: it is the reader's part to see that the two disagree.
@@ -284,23 +309,17 @@ impl Gallery {
         Item::prepare(cutout, &self.options.features)
     }
 
-    /// The same for a picture of which it may not be known what in it is the item: then it is searched with more features,
-    /// since the item may be small.
-    ///
-    /// # Errors
-    /// When OpenCV fails.
-    pub fn prepare_picture(&self, cutout: Cutout) -> Result<Item, MatchError> {
-        let options = if cutout.is_cut_out() { self.options.features } else { FeatureOptions::of_a_scene() };
-        Item::prepare(cutout, &options)
+    /// The references of `candidates`, or all.
+    pub(crate) fn asked(&self, candidates: Option<&[String]>) -> impl Iterator<Item = &Reference> {
+        self.references.iter().map(Arc::as_ref).filter(move |r| candidates.is_none_or(|names| names.contains(&r.product)))
     }
 
     /// Which product the item is, among `candidates` when given (a tote's manifest), else among all.
     /// A product that is not enrolled is called unknown: `is_match` is false.
     pub fn identify(&self, item: &Item, candidates: Option<&[String]>) -> Identification {
-        let asked = self.references.iter().map(Arc::as_ref).filter(|r| candidates.is_none_or(|names| names.contains(&r.product)));
         let mut best: BTreeMap<&str, Evidence> = BTreeMap::new();
         let mut in_full = 0;
-        for (glance, reference) in self.first_look(item, asked.collect()) {
+        for (glance, reference) in self.first_look(item, self.asked(candidates).collect()) {
             let found = if in_full < self.options.matched_references && !is_decided(&best, &reference.product, glance) {
                 in_full += 1;
                 match_view(item, reference, LookAt::All)
@@ -380,26 +399,20 @@ pub(crate) fn match_view(item: &Item, reference: &Reference, look: LookAt) -> Op
 
 /// Agreeing pairs, each by how far it passed the ratio test, scaled by how alike the colours are.
 fn evidence(consensus: &Consensus, likeness: f32) -> f32 {
-    let certain: f32 = consensus.pairs.iter().map(|p| (1.0 - p.ratio) / (1.0 - 0.5)).map(|c| c.min(1.0)).sum();
-    certain * (0.4 + 0.6 * likeness)
+    certainty(consensus) * (0.4 + 0.6 * likeness)
+}
+
+/// Agreeing pairs, each by how far it passed the ratio test.
+pub(crate) fn certainty(consensus: &Consensus) -> f32 {
+    consensus.pairs.iter().map(|p| ((1.0 - p.ratio) / (1.0 - 0.5)).min(1.0)).sum()
 }
 
 fn rank(best: BTreeMap<&str, Evidence>) -> Identification {
-    let mut order: Vec<(&str, Evidence)> = best.into_iter().collect();
-    order.sort_by(|(name_a, a), (name_b, b)| b.weight.total_cmp(&a.weight).then(name_a.cmp(name_b)));
-    let clear = match order.as_slice() {
-        [(_, first), (_, second), ..] => second.weight < RIVAL_SHARE * first.weight,
-        other => !other.is_empty(),
+    let candidate = |(product, evidence): (&str, Evidence)| Candidate {
+        product: product.to_string(),
+        score: evidence.weight / (evidence.weight + HALF_EVIDENCE),
+        agreeing: evidence.agreeing,
+        reference: evidence.reference.full_name(),
     };
-    let ranking: Vec<Candidate> = order
-        .into_iter()
-        .map(|(product, evidence)| Candidate {
-            product: product.to_string(),
-            score: evidence.weight / (evidence.weight + HALF_EVIDENCE),
-            agreeing: evidence.agreeing,
-            reference: evidence.reference.full_name(),
-        })
-        .collect();
-    let is_match = clear && ranking.first().is_some_and(|c| c.score >= IDENTITY_THRESHOLD);
-    Identification { ranking, is_match }
+    Identification::of(best.into_iter().map(candidate).collect(), RIVAL_SHARE)
 }

@@ -15,6 +15,7 @@
 //! consensus, a smooth local refinement, normalised light, and a difference that tolerates small misalignment.
 
 mod additions;
+mod appearance;
 mod color;
 mod compare;
 mod consensus;
@@ -28,6 +29,8 @@ mod gallery;
 mod light;
 mod locate;
 mod register;
+mod scene;
+mod search;
 pub mod store;
 
 pub use compare::{ANOMALY_THRESHOLD, Discrepancy};
@@ -37,3 +40,4 @@ pub use features::{FeatureOptions, Features};
 pub use findings::{Finding, FindingKind};
 pub use gallery::{Candidate, Enrolled, Gallery, GalleryOptions, IDENTITY_THRESHOLD, Identification, Item, Picture, Rejected};
 pub use locate::Located;
+pub use scene::Scene;

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use captures::load_rgbd;
 use clap::Args;
 use inspection::Inspector;
-use matching::{Cutout, Discrepancy, Gallery, GalleryOptions, Item, store as pictures};
+use matching::{Cutout, Discrepancy, FeatureOptions, Gallery, GalleryOptions, Identification, Scene, store as pictures};
 use serde::Serialize;
 use vision::Rect;
 
@@ -102,9 +102,8 @@ pub fn identify(args: &IdentifyArgs) -> Result<ExitCode> {
     for image in &args.images {
         let started = Instant::now();
         let mut line = IdentifyLine { image: image.clone(), decision: "unknown", ..IdentifyLine::default() };
-        match prepare(&gallery, image) {
-            Ok(item) => {
-                let found = gallery.identify(&item, candidates);
+        match find(&gallery, image, candidates) {
+            Ok(found) => {
                 line.decision = if found.is_match { "match" } else { "unknown" };
                 line.ranking = found.ranking.into_iter().map(|c| Ranked { product: c.product, score: c.score }).collect();
             }
@@ -163,8 +162,14 @@ fn load(common: &Common, products: Option<&[String]>) -> Result<Gallery> {
     Ok(gallery)
 }
 
-fn prepare(gallery: &Gallery, image: &Path) -> Result<Item, String> {
-    gallery.prepare_picture(pictures::read(image)?).map_err(|e| e.to_string())
+fn find(gallery: &Gallery, image: &Path, candidates: Option<&[String]>) -> Result<Identification, String> {
+    let cutout = pictures::read(image)?;
+    let found = if cutout.is_cut_out() {
+        gallery.prepare(cutout).map(|item| gallery.identify(&item, candidates))
+    } else {
+        Scene::of(cutout, &FeatureOptions::of_a_scene()).and_then(|scene| gallery.search(&scene, candidates))
+    };
+    found.map_err(|e| e.to_string())
 }
 
 /// What a picture of a product differs in, and where its cutout lies in the picture. `None`: nothing could be compared.
@@ -179,8 +184,8 @@ fn compare(gallery: &Gallery, product: &str, image: &Path) -> Result<Option<(Dis
 }
 
 fn locate(gallery: &Gallery, product: &str, picture: &Cutout) -> Result<Option<(Cutout, Rect)>, matching::MatchError> {
-    let item = gallery.prepare_picture(picture.clone())?;
-    Ok(gallery.locate(&item, product)?.map(|located| (located.cutout, located.rect)))
+    let scene = Scene::of(picture.clone(), &FeatureOptions::of_a_scene())?;
+    Ok(gallery.locate(&scene, product)?.map(|located| (located.cutout, located.rect)))
 }
 
 fn tell(line: &mut VerifyLine, found: Option<(Discrepancy, Rect)>, image: &Path) {
