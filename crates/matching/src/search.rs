@@ -24,7 +24,7 @@ const MIN_AGREEING_ANYWHERE: usize = 6;
 /// In the whole picture an item's longer side is about this share of the picture's.
 const ANYWHERE_EXTENT: f32 = 0.4;
 /// Total weight at which the score is one half: strangers stay below.
-const HALF_WEIGHT: f32 = 16.0;
+const HALF_WEIGHT: f32 = 12.0;
 /// Total weight that anything in a picture has.
 const FLOOR_WEIGHT: f32 = 2.0;
 /// A rival product with more than this share of the best one's weight above the floor makes the answer ambiguous.
@@ -100,7 +100,8 @@ fn ranked(best: BTreeMap<&str, Seen>) -> Identification {
     let half = HALF_WEIGHT - FLOOR_WEIGHT;
     let candidate = |(product, seen): (&str, Seen)| {
         // Softened near the floor, so that what lies below it keeps its order.
-        let above = (1.0 + (seen.weight - FLOOR_WEIGHT).exp()).ln().max(seen.weight - FLOOR_WEIGHT);
+        let above = seen.weight - FLOOR_WEIGHT;
+        let above = if above < 10.0 { (1.0 + above.exp()).ln() } else { above };
         let score = above / (above + half);
         // Looks alone are no evidence of identity.
         let score = if (seen.agreeing as usize) < MIN_AGREEING { score * IDENTITY_THRESHOLD } else { score };
