@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod dds;
+mod gallery;
 mod house;
 mod real;
 mod replay;

@@ -87,11 +87,22 @@ pub fn read(path: &Path) -> Result<Cutout, String> {
     decode(&fs::read(path).map_err(|e| e.to_string())?)
 }
 
+/// A picture, decoded.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    /// The smallest part of it that holds the thing.
+    pub cutout: Cutout,
+    /// Where that part lies in the picture, pixels.
+    pub rect: Rect,
+    /// False when it is not known what in the picture is the thing: no alpha channel, and no plain border.
+    pub is_cut_out: bool,
+}
+
 /// The same, and where the cutout lies in the picture.
 ///
 /// # Errors
 /// One sentence.
-pub fn read_whole(path: &Path) -> Result<(Cutout, Rect), String> {
+pub fn read_whole(path: &Path) -> Result<Decoded, String> {
     decode_whole(&fs::read(path).map_err(|e| e.to_string())?)
 }
 
@@ -100,10 +111,10 @@ pub fn read_whole(path: &Path) -> Result<(Cutout, Rect), String> {
 /// # Errors
 /// One sentence.
 pub fn decode(bytes: &[u8]) -> Result<Cutout, String> {
-    decode_whole(bytes).map(|(cutout, _)| cutout)
+    decode_whole(bytes).map(|decoded| decoded.cutout)
 }
 
-fn decode_whole(bytes: &[u8]) -> Result<(Cutout, Rect), String> {
+fn decode_whole(bytes: &[u8]) -> Result<Decoded, String> {
     let reader = || ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string());
     let (width, height) = reader()?.into_dimensions().map_err(|e| e.to_string())?;
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
@@ -126,7 +137,7 @@ pub fn encode(cutout: &Cutout) -> Result<Vec<u8>, String> {
     Ok(bytes.into_inner())
 }
 
-fn cutout_of(picture: DynamicImage) -> Result<(Cutout, Rect), MatchError> {
+fn cutout_of(picture: DynamicImage) -> Result<Decoded, MatchError> {
     let rgba = picture.color().has_alpha().then(|| picture.to_rgba8());
     let rgb = picture.into_rgb8();
     let color = ColorImage::new(rgb.width(), rgb.height(), rgb.into_raw())?;
@@ -134,7 +145,9 @@ fn cutout_of(picture: DynamicImage) -> Result<(Cutout, Rect), MatchError> {
         Some(rgba) if rgba.pixels().any(|p| p.0[3] < 128) => Cutout::masked(color, rgba.pixels().map(|p| p.0[3] >= 128))?,
         _ => Cutout::without_plain_border(color),
     };
-    Ok(cutout.trimmed_from())
+    let is_cut_out = cutout.is_cut_out();
+    let (cutout, rect) = cutout.trimmed_from();
+    Ok(Decoded { cutout, rect, is_cut_out })
 }
 
 /// Writes `cutout` as the next picture of `product` (PNG, alpha is the mask) and returns it as loaded from there.

@@ -8,7 +8,8 @@ use anyhow::{Result, ensure};
 use captures::load_rgbd;
 use clap::Args;
 use inspection::Inspector;
-use matching::{Cutout, Discrepancy, FeatureOptions, Gallery, GalleryOptions, Identification, Scene, store as pictures};
+use matching::{Cutout, Discrepancy, FeatureOptions, Gallery, GalleryOptions, Identification, Scene, store as pictures, store::Decoded};
+use references::Store;
 use serde::Serialize;
 use vision::Rect;
 
@@ -90,7 +91,7 @@ struct VerifyLine {
 
 pub fn identify(args: &IdentifyArgs) -> Result<ExitCode> {
     let candidates = (!args.candidates.is_empty()).then_some(args.candidates.as_slice());
-    let gallery = load(&args.common, candidates)?;
+    let gallery = load(&args.common.read()?, candidates)?;
     if let Some(names) = candidates {
         let products = gallery.products();
         let missing: Vec<&str> = names.iter().map(String::as_str).filter(|n| !products.contains_key(n)).collect();
@@ -125,7 +126,7 @@ pub fn identify(args: &IdentifyArgs) -> Result<ExitCode> {
 }
 
 pub fn verify(args: &VerifyArgs) -> Result<ExitCode> {
-    let gallery = load(&args.common, Some(std::slice::from_ref(&args.product)))?;
+    let gallery = load(&args.common.read()?, Some(std::slice::from_ref(&args.product)))?;
     ensure!(!gallery.is_empty(), "product {} has no active reference in {}", args.product, args.common.url()?);
     let mut failed = 0;
     for image in &args.images {
@@ -152,8 +153,7 @@ pub fn verify(args: &VerifyArgs) -> Result<ExitCode> {
 }
 
 /// The active references as a gallery; what cannot be used is named.
-fn load(common: &Common, products: Option<&[String]>) -> Result<Gallery> {
-    let store = common.read()?;
+pub fn load(store: &Store, products: Option<&[String]>) -> Result<Gallery> {
     let options = GalleryOptions::default();
     let (enrolled, bad) = store.enrolled(products, &options.features)?;
     bad.iter().for_each(|error| eprintln!("intact: {error}"));
@@ -163,19 +163,18 @@ fn load(common: &Common, products: Option<&[String]>) -> Result<Gallery> {
 }
 
 fn find(gallery: &Gallery, image: &Path, candidates: Option<&[String]>) -> Result<Identification, String> {
-    let cutout = pictures::read(image)?;
-    let found = if cutout.is_cut_out() {
-        gallery.prepare(cutout).map(|item| gallery.identify(&item, candidates))
+    let picture = pictures::read_whole(image)?;
+    let found = if picture.is_cut_out {
+        gallery.prepare(picture.cutout).map(|item| gallery.identify(&item, candidates))
     } else {
-        Scene::of(cutout, &FeatureOptions::of_a_scene()).and_then(|scene| gallery.search(&scene, candidates))
+        Scene::of(picture.cutout, &FeatureOptions::of_a_scene()).and_then(|scene| gallery.search(&scene, candidates))
     };
     found.map_err(|e| e.to_string())
 }
 
 /// What a picture of a product differs in, and where its cutout lies in the picture. `None`: nothing could be compared.
 fn compare(gallery: &Gallery, product: &str, image: &Path) -> Result<Option<(Discrepancy, Rect)>, String> {
-    let (cutout, rect) = pictures::read_whole(image)?;
-    let is_cut_out = cutout.is_cut_out();
+    let Decoded { cutout, rect, is_cut_out } = pictures::read_whole(image)?;
     let located = if is_cut_out { None } else { locate(gallery, product, &cutout).map_err(|e| e.to_string())? };
     let (cutout, rect) = located.unwrap_or((cutout, rect));
     let item = gallery.prepare(cutout).map_err(|e| e.to_string())?;

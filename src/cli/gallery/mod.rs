@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
+pub use judge::load;
 use references::{GalleryUrl, Store};
 
 #[derive(Debug, Subcommand)]
