@@ -13,6 +13,7 @@ use inspection::{
     DEFAULT_DAMAGE_THRESHOLD, EmptyTray, Engine, InspectedItem, Inspection, InspectionParams, Inspector, Report, TractModel, overlay,
 };
 use matching::{Cutout, Gallery, GalleryOptions};
+use references::{GalleryUrl, Store};
 use serde::Serialize;
 use vision::RgbdFrame;
 
@@ -41,7 +42,7 @@ pub struct InspectArgs {
     /// The same view without items: colour picture, and depth picture when there is one
     #[arg(long, value_name = "COLOR,DEPTH", value_delimiter = ',', num_args = 1..=2)]
     background: Vec<PathBuf>,
-    /// Pristine reference pictures, DIR/<product>/*.png
+    /// Pristine reference pictures, DIR/<product>/*.png or sqlite:PATH
     #[arg(long, value_name = "DIR")]
     references: Option<PathBuf>,
     /// ONNX model that scores the damage, see docs/model-contract.md
@@ -144,11 +145,17 @@ fn load(args: &InspectArgs) -> Result<(RgbdFrame, Option<EmptyTray>)> {
 }
 
 fn compare(dir: &Path, frame: &RgbdFrame, inspection: &Inspection) -> Result<Vec<Match>> {
-    let loaded = matching::store::load(dir)?;
-    let (gallery, rejected) = Gallery::new(loaded.pictures, GalleryOptions::default());
-    for r in loaded.skipped.iter().chain(&rejected) {
-        eprintln!("intact: reference {} is left out: {}", r.picture, r.reason);
-    }
+    let gallery = match dir.to_str().filter(|text| GalleryUrl::is_meant_by(text)) {
+        Some(url) => super::gallery::load(&Store::open_for_reading(&url.parse()?)?, None)?,
+        None => {
+            let loaded = matching::store::load(dir)?;
+            let (gallery, rejected) = Gallery::new(loaded.pictures, GalleryOptions::default());
+            for r in loaded.skipped.iter().chain(&rejected) {
+                eprintln!("intact: reference {} is left out: {}", r.picture, r.reason);
+            }
+            gallery
+        }
+    };
     inspection.items.iter().map(|item| match_item(&gallery, frame, inspection, item)).collect()
 }
 

@@ -15,6 +15,7 @@ macro_rules! say {
 mod bag;
 mod booth;
 mod eval;
+mod gallery;
 mod inspect;
 mod params;
 mod run;
@@ -27,6 +28,8 @@ Examples:
   intact run --source booth                          a generated cell, all nodes in one process
   intact bag import captures/ -o captures.bag        folders of captures become a bag
   intact run --bag captures.bag --lockstep --json    every item gets one disposition, one JSON line each
+  intact gallery import references/                  the products that the cell knows
+  intact gallery identify item.jpg --json            which of them is it?
   intact inspect item.png --depth item_depth.png --depth-unit 0.001 --intrinsics 615,615,320,240 --out out/
 
 Environment: ROS_DOMAIN_ID, ROS_AUTOMATIC_DISCOVERY_RANGE (LOCALHOST, SUBNET, OFF), INTACT_LOG (for example `info,transport=debug`).")]
@@ -49,6 +52,9 @@ enum Command {
     Booth(booth::BoothCommand),
     /// Measure the scores on a labelled data set.
     Eval(eval::EvalArgs),
+    /// The products that the cell knows: enrol, identify, verify.
+    #[command(subcommand)]
+    Gallery(gallery::GalleryCommand),
     /// Print every parameter of the cell with its default and meaning.
     Params(params::ParamsArgs),
 }
@@ -63,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Bag(command) => bag::run(command),
         Command::Booth(command) => booth::run(command),
         Command::Eval(args) => eval::run(&args),
+        Command::Gallery(command) => gallery::run(command),
         Command::Params(args) => params::run(args),
     };
     match result {

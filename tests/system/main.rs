@@ -6,6 +6,7 @@ mod dds;
 #[path = "../../crates/transport/tests/shared/domain.rs"]
 mod domain;
 mod eval;
+mod gallery;
 mod house;
 mod launch;
 mod memory;

@@ -1,19 +1,21 @@
-//! Measures identification on the real captures in `../shared/data` (or `$INTACT_DATA`):
-//! `cargo run -p matching --example real_exam`. What it last printed is in the crate's README.
+//! Measures identification on the real captures in `../shared/data` (or `$INTACT_DATA`), as `intact gallery identify` does
+//! it: `cargo run -p matching --example real_exam [arc|grocery] [verbose]`. What it last printed is in the crate's README.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use matching::{Cutout, FeatureOptions, Gallery, GalleryOptions, IDENTITY_THRESHOLD, Identification, Item, Picture, store};
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use vision::Rect;
+use matching::{FeatureOptions, Gallery, GalleryOptions, IDENTITY_THRESHOLD, Identification, Picture, Scene, store};
+use rand::seq::{IndexedRandom, SliceRandom};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
-/// A picture whose product is known.
+/// A picture whose product is known, and what is said of it with everything enrolled.
 struct Query {
+    picture: PathBuf,
     product: String,
-    item: Item,
+    found: Identification,
 }
 
 fn main() -> Result<()> {
@@ -21,137 +23,149 @@ fn main() -> Result<()> {
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")), PathBuf::from);
     let which = std::env::args().nth(1).unwrap_or_else(|| "all".into());
     if which != "grocery" {
-        let (gallery, queries) = arc2017(&data.join("retail_arc2017"))?;
-        report("retail_arc2017: top.jpg -> capture_*, central 60 % of the frame, no background model", &gallery, &queries);
+        let (references, queries) = arc2017(&data.join("retail_arc2017"))?;
+        report("retail_arc2017: top.jpg -> capture_*, whole frame, no background model", &references, queries)?;
     }
     if which != "arc" {
-        let (gallery, queries) = grocery(&data.join("retail_grocery"))?;
-        report("retail_grocery: packshot -> photo before a shelf, whole photo", &gallery, &queries);
+        let (references, queries) = grocery(&data.join("retail_grocery"))?;
+        report("retail_grocery: packshot -> photo before a shelf, whole photo", &references, queries)?;
     }
     Ok(())
 }
 
-/// Items lie small on a table: more working pixels than the booth needs.
-fn options(work_px: u32) -> GalleryOptions {
-    GalleryOptions {
-        features: FeatureOptions { work_px, max_upscale: 2.5, max_features: 1500 },
-        matched_references: 64,
-        ..GalleryOptions::default()
-    }
-}
+/// Product and picture.
+type Listed = Vec<(String, PathBuf)>;
 
-fn arc2017(dir: &Path) -> Result<(Gallery, Vec<Query>)> {
-    let (mut pictures, mut queries) = (Vec::new(), Vec::new());
-    let reference = FeatureOptions { work_px: 500, ..options(1000).features };
-    let mut products: Vec<PathBuf> = std::fs::read_dir(dir)
-        .with_context(|| dir.display().to_string())?
-        .filter_map(|e| e.ok().map(|e| e.path()))
-        .filter(|p| p.is_dir())
-        .collect();
-    products.sort();
-    for folder in products {
+fn arc2017(dir: &Path) -> Result<(Listed, Listed)> {
+    let entries = std::fs::read_dir(dir).with_context(|| dir.display().to_string())?;
+    let mut folders: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).filter(|p| p.is_dir()).collect();
+    folders.sort();
+    let (mut references, mut queries) = (Vec::new(), Vec::new());
+    for folder in folders {
         let product = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        pictures.push(Picture { product: product.clone(), name: "top.jpg".into(), cutout: read(&folder.join("top.jpg"))? });
-        for n in 0..3 {
-            let path = folder.join(format!("capture_{n}.jpg"));
-            if !path.exists() {
-                continue;
-            }
-            let frame = image::open(&path)?.into_rgb8();
-            let frame = vision::ColorImage::new(frame.width(), frame.height(), frame.into_raw())?;
-            let middle = Rect { x: frame.width() / 5, y: frame.height() / 5, w: frame.width() * 3 / 5, h: frame.height() * 3 / 5 };
-            let crop = frame.crop(middle).context("the frame has a middle")?;
-            queries.push(Query { product: product.clone(), item: Item::prepare(Cutout::whole(crop), &options(1000).features)? });
-        }
+        references.push((product.clone(), folder.join("top.jpg")));
+        let captures = (0..10).map(|n| folder.join(format!("capture_{n}.jpg"))).filter(|p| p.exists());
+        queries.extend(captures.map(|path| (product.clone(), path)));
     }
-    let (gallery, _) = Gallery::new(pictures, GalleryOptions { features: reference, ..options(1000) });
-    Ok((gallery, queries))
+    Ok((references, queries))
 }
 
-fn grocery(dir: &Path) -> Result<(Gallery, Vec<Query>)> {
-    let rows = |name: &str| -> Result<Vec<Vec<String>>> {
+fn grocery(dir: &Path) -> Result<(Listed, Listed)> {
+    let rows = |name: &str, folder: &str| -> Result<Listed> {
         let text = std::fs::read_to_string(dir.join(name)).with_context(|| name.to_string())?;
-        Ok(text.lines().skip(1).map(|l| l.split(',').map(str::to_string).collect()).collect())
+        let fields = text.lines().skip(1).map(|l| l.split(',').collect::<Vec<_>>());
+        Ok(fields.filter(|f| f.len() > 2).map(|f| (f[2].to_string(), dir.join(folder).join(f[0]))).collect())
     };
-    let mut pictures = Vec::new();
-    for row in rows("gallery.csv")? {
-        let [image, _, class, ..] = row.as_slice() else { continue };
-        pictures.push(Picture { product: class.clone(), name: image.clone(), cutout: read(&dir.join("gallery").join(image))? });
-    }
-    let (gallery, _) = Gallery::new(pictures, options(700));
-    let mut queries = Vec::new();
-    for row in rows("labels.csv")? {
-        let [image, _, class, ..] = row.as_slice() else { continue };
-        let photo = image::open(dir.join("query").join(image))?.into_rgb8();
-        let photo = vision::ColorImage::new(photo.width(), photo.height(), photo.into_raw())?;
-        queries.push(Query { product: class.clone(), item: Item::prepare(Cutout::whole(photo), &options(700).features)? });
-    }
-    Ok((gallery, queries))
+    Ok((rows("gallery.csv", "gallery")?, rows("labels.csv", "query")?))
 }
 
-fn read(path: &Path) -> Result<Cutout> {
-    store::read(path).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))
+fn report(title: &str, references: &Listed, listed: Listed) -> Result<()> {
+    let read = |path: &Path| store::read(path).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()));
+    let name = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let pictures = references.iter().map(|(product, path)| Ok(Picture { product: product.clone(), name: name(path), cutout: read(path)? }));
+    let (gallery, _) = Gallery::new(pictures.collect::<Result<Vec<_>>>()?, GalleryOptions::default());
+    let started = Instant::now();
+    let search = |(product, picture): (String, PathBuf)| -> Result<Query> {
+        let scene = Scene::of(read(&picture)?, &FeatureOptions::of_a_scene())?;
+        let found = gallery.search(&scene, None)?;
+        if std::env::args().any(|a| a == "verbose") {
+            let best: Vec<String> = found.ranking.iter().take(4).map(|c| format!("{} {:.2}/{}", c.product, c.score, c.agreeing)).collect();
+            let rank = found.ranking.iter().position(|c| c.product == product);
+            println!(
+                "{product} {} rank {rank:?} regions {} match {}: {}",
+                name(&picture),
+                scene.regions(),
+                found.is_match,
+                best.join(", ")
+            );
+        }
+        Ok(Query { picture, product, found })
+    };
+    let queries: Vec<Query> = listed.into_iter().map(search).collect::<Result<_>>()?;
+    let ms = started.elapsed().as_secs_f64() * 1e3 / queries.len().max(1) as f64;
+    println!("{title}\n  {} products, {} queries, {ms:.0} ms a query", gallery.products().len(), queries.len());
+    let within = |n: usize| queries.iter().map(|q| q.found.ranking.iter().take(n).any(|c| c.product == q.product)).collect::<Vec<_>>();
+    line("recall@1", &queries, &within(1));
+    line("recall@5", &queries, &within(5));
+    line(
+        "matched rightly",
+        &queries,
+        &queries.iter().map(|q| q.found.product().is_some_and(|c| c.product == q.product)).collect::<Vec<_>>(),
+    );
+    line(
+        "matched wrongly",
+        &queries,
+        &queries.iter().map(|q| q.found.product().is_some_and(|c| c.product != q.product)).collect::<Vec<_>>(),
+    );
+    let names: Vec<String> = gallery.products().keys().map(|n| n.to_string()).collect();
+    candidate_lists(&queries, &names);
+    unknowns(&queries, &names);
+    Ok(())
 }
 
-/// Share of queries for which `hit` holds, first averaged within each product.
-fn per_product(queries: &[Query], hits: &[bool]) -> f64 {
-    let mut sums = std::collections::BTreeMap::<&str, (f64, f64)>::new();
+/// One figure with its 95 % interval, by drawing products anew.
+fn line(what: &str, queries: &[Query], hits: &[bool]) {
+    let mut products = BTreeMap::<&str, (f64, f64)>::new();
     for (query, hit) in queries.iter().zip(hits) {
-        let sum = sums.entry(&query.product).or_default();
+        let sum = products.entry(&query.product).or_default();
         *sum = (sum.0 + f64::from(u8::from(*hit)), sum.1 + 1.0);
     }
-    sums.values().map(|(hits, n)| hits / n).sum::<f64>() / sums.len().max(1) as f64
+    let rates: Vec<f64> = products.values().map(|(hits, n)| hits / n).collect();
+    let mean = |rates: &[f64]| rates.iter().sum::<f64>() / rates.len().max(1) as f64;
+    let mut rng = ChaCha8Rng::seed_from_u64(95);
+    let mut drawn: Vec<f64> =
+        (0..2000).map(|_| mean(&(0..rates.len()).map(|_| rates[rng.random_range(0..rates.len())]).collect::<Vec<_>>())).collect();
+    drawn.sort_by(f64::total_cmp);
+    println!("  {what} {:.3} [{:.2}, {:.2}], averaged over products", mean(&rates), drawn[50], drawn[1949]);
 }
 
-fn report(title: &str, gallery: &Gallery, queries: &[Query]) {
-    let started = Instant::now();
-    let found: Vec<Identification> = queries.iter().map(|q| gallery.identify(&q.item, None)).collect();
-    let ms = started.elapsed().as_secs_f64() * 1e3 / queries.len().max(1) as f64;
-    let rank = |n: usize| -> Vec<bool> {
-        found.iter().zip(queries).map(|(f, q)| f.ranking.iter().take(n).any(|c| c.product == q.product)).collect()
-    };
-    let matched: Vec<bool> = found.iter().zip(queries).map(|(f, q)| f.product().is_some_and(|c| c.product == q.product)).collect();
-    let wrong = found.iter().zip(queries).filter(|(f, q)| f.product().is_some_and(|c| c.product != q.product)).count();
-    println!("{title}\n  {} products, {} queries, features given: {ms:.1} ms a query", gallery.products().len(), queries.len());
-    println!("  recall@1 {:.3}  recall@5 {:.3}  (product-averaged)", per_product(queries, &rank(1)), per_product(queries, &rank(5)));
-    println!(
-        "  at threshold {IDENTITY_THRESHOLD}: matched rightly {:.3}, wrongly {:.3}",
-        per_product(queries, &matched),
-        wrong as f64 / queries.len().max(1) as f64
-    );
-    unknowns(gallery, queries);
+/// The product and nine others, drawn ten times for each query.
+fn candidate_lists(queries: &[Query], names: &[String]) {
+    let mut rng = ChaCha8Rng::seed_from_u64(10);
+    let mut hits = Vec::new();
+    for query in queries {
+        let others: Vec<String> = names.iter().filter(|n| **n != query.product).cloned().collect();
+        for _ in 0..10 {
+            let mut list: Vec<String> = others.choose_multiple(&mut rng, 9).cloned().collect();
+            list.push(query.product.clone());
+            hits.push(query.found.among(&list).ranking.first().is_some_and(|c| c.product == query.product));
+        }
+    }
+    let repeated: Vec<Query> = queries
+        .iter()
+        .flat_map(|q| (0..10).map(|_| Query { picture: q.picture.clone(), product: q.product.clone(), found: Identification::default() }))
+        .collect();
+    line("recall@1 with lists of 10", &repeated, &hits);
 }
 
-/// Enrols a random half, twenty times: how often an unenrolled product is taken for another one.
-fn unknowns(gallery: &Gallery, queries: &[Query]) {
-    let names: Vec<String> = gallery.products().keys().map(|n| n.to_string()).collect();
-    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(2026);
+/// Enrols a random half, forty times: how often an unenrolled product is taken for another one.
+fn unknowns(queries: &[Query], names: &[String]) {
+    let mut rng = ChaCha8Rng::seed_from_u64(2026);
     let (mut strangers, mut enrolled) = (Vec::new(), Vec::new());
-    for _ in 0..20 {
-        let mut half = names.clone();
+    for _ in 0..40 {
+        let mut half = names.to_vec();
         half.shuffle(&mut rng);
         half.truncate(names.len() / 2);
         for query in queries {
-            let found = gallery.identify(&query.item, Some(&half));
+            let found = query.found.among(&half);
             let best = found.ranking.first().map_or(0.0, |c| c.score);
-            let right = found.ranking.first().is_some_and(|c| c.product == query.product);
             if half.contains(&query.product) {
-                enrolled.push((best, right, found.is_match));
+                enrolled.push((best, found.ranking.first().is_some_and(|c| c.product == query.product), found.is_match));
             } else {
                 strangers.push((best, found.is_match));
             }
         }
     }
-    let matched = strangers.iter().filter(|s| s.1).count() as f64 / strangers.len().max(1) as f64;
-    let identified = enrolled.iter().filter(|e| e.1 && e.2).count() as f64 / enrolled.len().max(1) as f64;
+    let share = |n: usize, of: usize| n as f64 / of.max(1) as f64;
+    let matched = share(strangers.iter().filter(|s| s.1).count(), strangers.len());
+    let identified = share(enrolled.iter().filter(|e| e.1 && e.2).count(), enrolled.len());
     let mut scores: Vec<f32> = strangers.iter().map(|s| s.0).collect();
     scores.sort_by(|a, b| b.total_cmp(a));
-    let at_1_percent = scores.get(scores.len() / 100).copied().unwrap_or(1.0);
-    let reachable = enrolled.iter().filter(|e| e.1 && e.0 > at_1_percent).count() as f64 / enrolled.len().max(1) as f64;
+    let limit = scores.get(scores.len() / 100).copied().unwrap_or(1.0);
+    let reachable = share(enrolled.iter().filter(|e| e.1 && e.0 > limit).count(), enrolled.len());
     println!(
-        "  random halves x 20, {} strangers: {:.4} taken for another product, enrolled identified {identified:.3}",
-        strangers.len(),
-        matched
+        "  random halves x 40, {} strangers: {matched:.4} matched at {IDENTITY_THRESHOLD}, enrolled identified {identified:.3}",
+        strangers.len()
     );
-    println!("  threshold for 1 % of strangers would be {at_1_percent:.3}, enrolled identified {reachable:.3}");
+    println!("  by score alone, 1 % of strangers lie above {limit:.3}; enrolled identified there {reachable:.3}");
 }

@@ -1,14 +1,17 @@
 //! Where an item differs from the references of its product.
 
+use std::sync::Arc;
+
 use nalgebra::Matrix3;
-use opencv::core::{CV_8UC1, CV_32FC3, Mat, MatTraitConst, MatTraitConstManual, MatTraitManual, Point, Scalar, Size, Vector};
+use opencv::core::{CV_8UC1, Mat, MatTraitConst, MatTraitConstManual, MatTraitManual, Point, Scalar, Size, Vector};
 use opencv::imgproc;
 use vision::{ColorImage, HeatMap};
 
 use crate::additions::labels;
 use crate::consensus::Consensus;
 use crate::difference::difference;
-use crate::gallery::{Reference, match_view};
+use crate::findings::{Finding, findings};
+use crate::gallery::{LookAt, Reference, glance, match_view};
 use crate::light::relit;
 use crate::register::{Displacement, MIN_AGREEING, homography, warped};
 use crate::{Gallery, Item, MatchError, cv};
@@ -39,6 +42,10 @@ const WELL_AGREED: f32 = 0.2;
 const MIN_FLAT: f32 = 0.6;
 /// Less of the item compared than this says nothing about it.
 const MIN_COVERAGE: f32 = 0.35;
+/// When so much of the item was compared with its best view, and the score is no more than this, the other views, which
+/// could only lower it, are not tried.
+const FINE_COVERAGE: f32 = 0.55;
+const FINE_SCORE: f32 = 0.25;
 
 /// How an item differs from the references of one product.
 #[derive(Clone, Debug)]
@@ -55,6 +62,8 @@ pub struct Discrepancy {
     pub agreement: f32,
     /// Share of the agreeing features that lie on one plane, [0, 1].
     pub flatness: f32,
+    /// Where it differs, largest first.
+    pub findings: Vec<Finding>,
     /// The reference that shows the item best, `<product>/<picture>`.
     pub reference: String,
     /// That reference in the item's view and size, in its own light; black where it shows nothing.
@@ -95,25 +104,45 @@ impl Gallery {
     /// # Errors
     /// When OpenCV fails.
     pub fn compare(&self, item: &Item, product: &str) -> Result<Option<Discrepancy>, MatchError> {
-        let mut views: Vec<(Consensus, &Reference)> = self
-            .references
-            .iter()
-            .filter(|r| r.product == product)
-            .filter_map(|r| Some((match_view(item, r, usize::MAX)?, r.as_ref())))
-            .filter(|(consensus, _)| consensus.pairs.len() >= MIN_AGREEING)
-            .collect();
-        views.sort_by(|(a, ra), (b, rb)| b.pairs.len().cmp(&a.pairs.len()).then(ra.name.cmp(&rb.name)));
-        views.truncate(self.options().compared_references);
-        if views.is_empty() {
-            return Ok(None);
-        }
+        let views = self.views(item, product);
         let scaled = Scaled::of(item, self.options().compare_px)?;
-        let mut comparisons = Vec::with_capacity(views.len());
-        for (consensus, reference) in &views {
-            comparisons.push((compare_view(item, &scaled, reference, consensus)?, reference.full_name()));
+        let mut merged = Merged::new(&scaled);
+        let (first, rest) = views.split_at(views.len().min(1));
+        for reference in first {
+            merged.add(compare_view(item, &scaled, reference)?, reference)?;
         }
-        merge(item, &scaled, comparisons)
+        if !merged.is_fine(&scaled)? {
+            for compared in side_by_side(rest, |reference| compare_view(item, &scaled, reference)) {
+                let (comparison, reference) = compared?;
+                merged.add(comparison, reference)?;
+            }
+        }
+        merged.finish(item, &scaled)
     }
+
+    /// The views of `product` that resemble the item most at first look, best first.
+    fn views(&self, item: &Item, product: &str) -> Vec<&Reference> {
+        let asked = self.references.iter().map(Arc::as_ref).filter(|r| r.product == product);
+        let mut views: Vec<(f32, &Reference)> = asked.map(|r| (glance(item, r, self.options()), r)).collect();
+        views.sort_by(|(a, ra), (b, rb)| b.total_cmp(a).then(ra.name.cmp(&rb.name)));
+        views.truncate(self.options().compared_references);
+        views.into_iter().map(|(_, r)| r).collect()
+    }
+}
+
+/// Applies `work` to all of `inputs`, each on its own thread; the order of the results is that of the inputs.
+fn side_by_side<I: Sync, O: Send>(inputs: &[I], work: impl Fn(&I) -> Result<O, MatchError> + Sync) -> Vec<Result<(O, &I), MatchError>> {
+    let work = &work;
+    std::thread::scope(|scope| {
+        let running: Vec<_> = inputs.iter().map(|input| (input, scope.spawn(move || work(input)))).collect();
+        running
+            .into_iter()
+            .map(|(input, thread)| match thread.join() {
+                Ok(result) => result.map(|output| (output, input)),
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    })
 }
 
 impl Scaled {
@@ -132,8 +161,10 @@ impl Scaled {
     }
 }
 
-/// Lays one reference over the item and takes the difference where both show the same part.
-fn compare_view(item: &Item, scaled: &Scaled, reference: &Reference, consensus: &Consensus) -> Result<Comparison, MatchError> {
+/// Lays one reference over the item and takes the difference where both show the same part. `None`: it cannot be laid.
+fn compare_view(item: &Item, scaled: &Scaled, reference: &Reference) -> Result<Option<Comparison>, MatchError> {
+    let found = match_view(item, reference, LookAt::All).filter(|c| c.pairs.len() >= MIN_AGREEING);
+    let Some(consensus) = &found else { return Ok(None) };
     let tolerance_px = 3.0 / scaled.scale;
     let (cutout_from_reference, flatness) = homography(consensus, &item.features, &reference.features, tolerance_px)?;
     let work_from_cutout = Matrix3::new_scaling(scaled.scale);
@@ -146,11 +177,8 @@ fn compare_view(item: &Item, scaled: &Scaled, reference: &Reference, consensus: 
     let mask = refined.apply(&mask, imgproc::INTER_NEAREST)?;
     let rim = both(&[&cv::eroded_mask(&scaled.mask, RIM_PX)?, &cv::eroded_mask(&mask, RIM_PX)?, &trusted])?;
 
-    let (mut a, mut b) = (Mat::default(), Mat::default());
-    scaled.rgb.convert_to(&mut a, CV_32FC3, 1.0, 0.0)?;
-    registered.convert_to(&mut b, CV_32FC3, 1.0, 0.0)?;
-    let b = relit(&a, &b, &rim)?;
-    let mut map = difference(&a, &b, TOLERANCE_PX)?;
+    let in_its_light = relit(&scaled.rgb, &registered, &rim)?;
+    let mut map = difference(&scaled.rgb, &in_its_light, TOLERANCE_PX)?;
     for (d, m) in map.data_typed_mut::<f32>()?.iter_mut().zip(rim.data_bytes()?) {
         if *m == 0 {
             *d = 0.0;
@@ -158,7 +186,7 @@ fn compare_view(item: &Item, scaled: &Scaled, reference: &Reference, consensus: 
     }
     let compared_px = opencv::core::count_non_zero(&rim)? as usize;
     let agreement = agreement(item, scaled, consensus, &rim)?;
-    Ok(Comparison { map, compared: rim, registered, compared_px, agreement, flatness })
+    Ok(Some(Comparison { map, compared: rim, registered, compared_px, agreement, flatness }))
 }
 
 /// The reference's colours and mask in the item's view; shrunk by area first, so that fine print does not alias.
@@ -167,8 +195,9 @@ fn laid_over(reference: &Reference, work_from_reference: &Matrix3<f64>, size: Si
     let linear = work_from_reference.fixed_view::<2, 2>(0, 0).determinant().abs().sqrt();
     let shrink = linear.clamp(0.05, 1.0);
     let (w, h) = (((f64::from(width) * shrink).round() as i32).max(1), ((f64::from(height) * shrink).round() as i32).max(1));
-    let rgb = cv::resized(&cv::from_color(reference.cutout.color())?, w, h)?;
-    let mask = cv::resized_mask(&cv::from_bytes(width, height, reference.cutout.foreground())?, w, h)?;
+    let source = if w.max(h) <= reference.small.longer_px() as i32 { &reference.small } else { &reference.cutout };
+    let rgb = cv::resized(&cv::from_color(source.color())?, w, h)?;
+    let mask = cv::resized_mask(&cv::from_bytes(source.color().width(), source.color().height(), source.foreground())?, w, h)?;
     let reference_from_shrunk =
         Matrix3::new_nonuniform_scaling(&nalgebra::Vector2::new(f64::from(width) / f64::from(w), f64::from(height) / f64::from(h)));
     let work_from_shrunk = work_from_reference * reference_from_shrunk;
@@ -215,57 +244,95 @@ fn both(masks: &[&Mat]) -> Result<Mat, MatchError> {
     Ok(out)
 }
 
-/// A pixel is as different as from the reference that resembles it most; it is compared when any reference shows it.
-fn merge(item: &Item, scaled: &Scaled, comparisons: Vec<(Comparison, String)>) -> Result<Option<Discrepancy>, MatchError> {
-    let comparisons: Vec<_> = comparisons.into_iter().filter(|(c, _)| c.is_trusted()).collect();
-    let n = (scaled.size().width * scaled.size().height) as usize;
-    let (mut map, mut compared) = (vec![f32::INFINITY; n], vec![0u8; n]);
-    for (comparison, _) in &comparisons {
+/// What the comparisons so far say together: a pixel is as different as from the reference that resembles it most; it is
+/// compared when any reference shows it.
+struct Merged {
+    map: Vec<f32>,
+    compared: Vec<u8>,
+    /// The comparison that shows most of the item.
+    best: Option<(Comparison, String)>,
+}
+
+/// What is left of the item once labels are taken out, and how far it differs.
+struct Judgement {
+    compared: Vec<u8>,
+    /// 255 under labels.
+    labels: Vec<u8>,
+    coverage: f32,
+    score: f32,
+}
+
+impl Merged {
+    fn new(scaled: &Scaled) -> Self {
+        let n = (scaled.size().width * scaled.size().height) as usize;
+        Self { map: vec![f32::INFINITY; n], compared: vec![0; n], best: None }
+    }
+
+    fn add(&mut self, comparison: Option<Comparison>, reference: &Reference) -> Result<(), MatchError> {
+        let Some(comparison) = comparison.filter(Comparison::is_trusted) else { return Ok(()) };
         let values = comparison.map.data_typed::<f32>()?.iter().zip(comparison.compared.data_bytes()?);
-        for ((m, c), (d, inside)) in map.iter_mut().zip(&mut compared).zip(values) {
+        for ((m, c), (d, inside)) in self.map.iter_mut().zip(&mut self.compared).zip(values) {
             if *inside > 0 {
                 (*m, *c) = (m.min(*d), 255);
             }
         }
+        if self.best.as_ref().is_none_or(|(best, _)| comparison.compared_px > best.compared_px) {
+            self.best = Some((comparison, reference.full_name()));
+        }
+        Ok(())
     }
-    map.iter_mut().filter(|m| m.is_infinite()).for_each(|m| *m = 0.0);
-    let labelled = take_out_labels(scaled, &map, &mut compared)?;
-    let compared_px = compared.iter().filter(|c| **c > 0).count();
-    let coverage = compared_px as f32 / scaled.area_px.max(1) as f32;
-    let Some((best, reference)) = comparisons.into_iter().max_by_key(|(c, _)| c.compared_px) else { return Ok(None) };
-    if coverage < MIN_COVERAGE {
-        return Ok(None);
+
+    /// True when more views would not matter: most of the item was compared, and it differs nowhere.
+    fn is_fine(&self, scaled: &Scaled) -> Result<bool, MatchError> {
+        if self.best.is_none() {
+            return Ok(false);
+        }
+        let (_, judgement) = self.judge(scaled)?;
+        Ok(judgement.coverage >= FINE_COVERAGE && judgement.score <= FINE_SCORE)
     }
-    let score = score(&map, &compared, compared_px).max(if labelled { LABEL_SCORE } else { 0.0 });
-    let (width, height) = (item.cutout.color().width(), item.cutout.color().height());
-    let (rows, cols) = (scaled.size().height, scaled.size().width);
-    let mut grown = Mat::default();
-    let at_work = Mat::new_rows_cols_with_data(rows, cols, &map)?;
-    imgproc::resize(&at_work, &mut grown, Size::new(width as i32, height as i32), 0.0, 0.0, imgproc::INTER_LINEAR)?;
-    let compared = cv::resized_mask(&cv::from_bytes(cols as u32, rows as u32, &compared)?, width as i32, height as i32)?;
-    Ok(Some(Discrepancy {
-        map: HeatMap::new(width, height, grown.data_typed::<f32>()?.to_vec())?,
-        compared: compared.data_bytes()?.to_vec(),
-        score,
-        coverage: coverage.min(1.0),
-        agreement: best.agreement,
-        flatness: best.flatness,
-        reference,
-        registered: cv::to_color(&cv::resized(&best.registered, width as i32, height as i32)?)?,
-    }))
+
+    /// The map with 0 where nothing was compared, and what it says.
+    fn judge(&self, scaled: &Scaled) -> Result<(Vec<f32>, Judgement), MatchError> {
+        let map: Vec<f32> = self.map.iter().map(|m| if m.is_finite() { *m } else { 0.0 }).collect();
+        let mut compared = self.compared.clone();
+        let labels = take_out_labels(scaled, &map, &mut compared)?;
+        let labelled = labels.iter().any(|l| *l > 0);
+        let compared_px = compared.iter().filter(|c| **c > 0).count();
+        let coverage = compared_px as f32 / scaled.area_px.max(1) as f32;
+        let score = score(&map, &compared, compared_px).max(if labelled { LABEL_SCORE } else { 0.0 });
+        Ok((map, Judgement { compared, labels, coverage, score }))
+    }
+
+    fn finish(self, item: &Item, scaled: &Scaled) -> Result<Option<Discrepancy>, MatchError> {
+        let (map, Judgement { compared, labels, coverage, score }) = self.judge(scaled)?;
+        let Some((best, reference)) = self.best.filter(|_| coverage >= MIN_COVERAGE) else { return Ok(None) };
+        let (width, height) = (item.cutout.color().width(), item.cutout.color().height());
+        let (rows, cols) = (scaled.size().height, scaled.size().width);
+        let mut grown = Mat::default();
+        let at_work = Mat::new_rows_cols_with_data(rows, cols, &map)?;
+        imgproc::resize(&at_work, &mut grown, Size::new(width as i32, height as i32), 0.0, 0.0, imgproc::INTER_LINEAR)?;
+        let compared = cv::resized_mask(&cv::from_bytes(cols as u32, rows as u32, &compared)?, width as i32, height as i32)?;
+        Ok(Some(Discrepancy {
+            map: HeatMap::new(width, height, grown.data_typed::<f32>()?.to_vec())?,
+            compared: compared.data_bytes()?.to_vec(),
+            score,
+            coverage: coverage.min(1.0),
+            findings: findings(&map, &labels, scaled.size(), scaled.scale, (width, height))?,
+            agreement: best.agreement,
+            flatness: best.flatness,
+            reference,
+            registered: cv::to_color(&cv::resized(&best.registered, width as i32, height as i32)?)?,
+        }))
+    }
 }
 
-/// What lies under a label that the reference lacks was not compared; true when there is one. The map keeps it.
-fn take_out_labels(scaled: &Scaled, map: &[f32], compared: &mut [u8]) -> Result<bool, MatchError> {
+/// What lies under a label that the reference lacks was not compared; 255 there in the answer. The map keeps it.
+fn take_out_labels(scaled: &Scaled, map: &[f32], compared: &mut [u8]) -> Result<Vec<u8>, MatchError> {
     let (rows, cols) = (scaled.size().height, scaled.size().width);
     let map = Mat::new_rows_cols_with_data(rows, cols, map)?.try_clone()?;
-    let labels = labels(&scaled.rgb, &map, &scaled.mask, scaled.area_px)?;
-    let mut any = false;
-    for (c, label) in compared.iter_mut().zip(labels.data_bytes()?).filter(|(_, l)| **l > 0) {
-        any |= *label > 0;
-        *c = 0;
-    }
-    Ok(any)
+    let labels = labels(&scaled.rgb, &map, &scaled.mask, scaled.area_px)?.data_bytes()?.to_vec();
+    compared.iter_mut().zip(&labels).filter(|(_, l)| **l > 0).for_each(|(c, _)| *c = 0);
+    Ok(labels)
 }
 
 /// The mean over the worst part, through a curve that is one half at [`HALF_SCORE`]: one dent on a large carton counts as

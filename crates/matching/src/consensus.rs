@@ -3,6 +3,8 @@
 //! A pair of SIFT features fixes a whole similarity (place, scale, orientation), so every pair is a hypothesis and all
 //! are tried: exhaustive, no random sampling (after Philbin et al., Object retrieval with large vocabularies, CVPR 2007).
 
+use std::collections::HashMap;
+
 use nalgebra::{Matrix3, Vector3};
 
 use crate::features::{Features, Pair, Place};
@@ -62,19 +64,44 @@ impl Similarity {
     }
 }
 
+/// A pair with its two places, and a number for each place: features at one place, with two orientations, share it.
+#[derive(Clone, Copy)]
+struct Placed<'a> {
+    pair: Pair,
+    item: &'a Place,
+    reference: &'a Place,
+    item_spot: usize,
+    reference_spot: usize,
+}
+
+/// The pairs in order of certainty.
+fn placed<'a>(item: &'a Features, reference: &'a Features, pairs: &[Pair]) -> Vec<Placed<'a>> {
+    let key = |p: &Place| ((p.x * 2.0) as i32, (p.y * 2.0) as i32);
+    let (mut items, mut references) = (HashMap::new(), HashMap::new());
+    let mut placed: Vec<Placed> = pairs
+        .iter()
+        .filter_map(|pair| {
+            let (i, r) = (item.places.get(pair.item as usize)?, reference.places.get(pair.reference as usize)?);
+            let (next_item, next_reference) = (items.len(), references.len());
+            let item_spot = *items.entry(key(i)).or_insert(next_item);
+            let reference_spot = *references.entry(key(r)).or_insert(next_reference);
+            Some(Placed { pair: *pair, item: i, reference: r, item_spot, reference_spot })
+        })
+        .collect();
+    placed.sort_by(|a, b| a.pair.ratio.total_cmp(&b.pair.ratio).then(a.pair.item.cmp(&b.pair.item)));
+    placed
+}
+
 /// The largest set of pairs that agree, each feature of either side used once; `None` when fewer than four do.
 pub(crate) fn consensus(item: &Features, reference: &Features, pairs: &[Pair], item_extent_px: f32) -> Option<Consensus> {
-    let places = |p: &Pair| Some((item.places.get(p.item as usize)?, reference.places.get(p.reference as usize)?));
-    let mut by_certainty: Vec<Pair> = pairs.to_vec();
-    by_certainty.sort_by(|a, b| a.ratio.total_cmp(&b.ratio).then(a.item.cmp(&b.item)));
-    let placed: Vec<(Pair, &Place, &Place)> = by_certainty.iter().filter_map(|p| places(p).map(|(i, r)| (*p, i, r))).collect();
+    let placed = placed(item, reference, pairs);
     let coarse_px = COARSE * item_extent_px;
-    let mut best: Vec<(Pair, &Place, &Place)> = Vec::new();
-    for (_, i, r) in placed.iter().take(MAX_HYPOTHESES) {
-        let Some(similarity) = Similarity::of(i, r) else { continue };
-        let agreeing: Vec<_> = placed.iter().filter(|(_, i, r)| similarity.agrees(i, r, coarse_px)).copied().collect();
+    let mut best: Vec<Placed> = Vec::new();
+    for hypothesis in placed.iter().take(MAX_HYPOTHESES) {
+        let Some(similarity) = Similarity::of(hypothesis.item, hypothesis.reference) else { continue };
+        let agreeing: Vec<Placed> = placed.iter().filter(|p| similarity.agrees(p.item, p.reference, coarse_px)).copied().collect();
         if agreeing.len() > best.len() {
-            let once = each_once(agreeing);
+            let once = each_once(agreeing, placed.len());
             if once.len() > best.len() {
                 best = once;
             }
@@ -87,17 +114,18 @@ pub(crate) fn consensus(item: &Features, reference: &Features, pairs: &[Pair], i
 }
 
 /// Fits an affinity and gathers what agrees with it, twice.
-fn refine(all: &[(Pair, &Place, &Place)], start: Vec<(Pair, &Place, &Place)>, fine_px: f32) -> Option<Consensus> {
+fn refine(all: &[Placed], start: Vec<Placed>, fine_px: f32) -> Option<Consensus> {
     let (mut inliers, mut item_from_reference) = (start, None);
     for _ in 0..2 {
         let Some(affinity) = fit_affinity(&inliers) else { break };
-        let agreeing = each_once(all.iter().filter(|(_, i, r)| error_px(&affinity, i, r) < fine_px).copied().collect());
+        let near = all.iter().filter(|p| error_px(&affinity, p.item, p.reference) < fine_px);
+        let agreeing = each_once(near.copied().collect(), all.len());
         if agreeing.len() < MIN_AFFINE {
             break;
         }
         (inliers, item_from_reference) = (agreeing, Some(affinity));
     }
-    let pairs = inliers.iter().map(|(p, _, _)| *p).collect();
+    let pairs = inliers.iter().map(|p| p.pair).collect();
     item_from_reference.map(|item_from_reference| Consensus { pairs, item_from_reference })
 }
 
@@ -107,18 +135,21 @@ fn error_px(item_from_reference: &Matrix3<f64>, item: &Place, reference: &Place)
 }
 
 /// Keeps the most certain pair of each item feature, reference feature and place: repeated prints and features with two
-/// orientations must not vote twice. Expects pairs in order of certainty.
-fn each_once<'a>(pairs: Vec<(Pair, &'a Place, &'a Place)>) -> Vec<(Pair, &'a Place, &'a Place)> {
-    let key = |p: &Place| ((p.x * 2.0) as i32, (p.y * 2.0) as i32);
-    let (mut items, mut references) = (std::collections::HashSet::new(), std::collections::HashSet::new());
-    pairs.into_iter().filter(|(_, i, r)| !references.contains(&key(r)) && items.insert(key(i)) && references.insert(key(r))).collect()
+/// orientations must not vote twice. Expects pairs in order of certainty; `spots` bounds their numbers.
+fn each_once(mut pairs: Vec<Placed>, spots: usize) -> Vec<Placed> {
+    let (mut items, mut references) = (vec![false; spots], vec![false; spots]);
+    pairs.retain(|p| match (items.get_mut(p.item_spot), references.get_mut(p.reference_spot)) {
+        (Some(item), Some(reference)) => !*reference && !std::mem::replace(item, true) && !std::mem::replace(reference, true),
+        _ => false,
+    });
+    pairs
 }
 
 /// Least-squares affinity that is no reflection and no collapse.
-fn fit_affinity(pairs: &[(Pair, &Place, &Place)]) -> Option<Matrix3<f64>> {
+fn fit_affinity(pairs: &[Placed]) -> Option<Matrix3<f64>> {
     let mut normal = Matrix3::<f64>::zeros();
     let (mut right_x, mut right_y) = (Vector3::<f64>::zeros(), Vector3::<f64>::zeros());
-    for (_, i, r) in pairs {
+    for Placed { item: i, reference: r, .. } in pairs {
         let row = Vector3::new(f64::from(r.x), f64::from(r.y), 1.0);
         normal += row * row.transpose();
         right_x += row * f64::from(i.x);

@@ -1,8 +1,9 @@
 //! A picture of one thing, and which of its pixels are that thing.
 
+use opencv::core::MatTraitConstManual;
 use vision::{ColorImage, LabelMask, Rect};
 
-use crate::MatchError;
+use crate::{MatchError, cv};
 
 /// Largest difference from the border's colour, grey levels per channel, that still is background.
 const BORDER_TOLERANCE: i32 = 14;
@@ -71,6 +72,32 @@ impl Cutout {
         &self.foreground
     }
 
+    /// True when part of the picture is known not to be the thing.
+    pub fn is_cut_out(&self) -> bool {
+        self.foreground.contains(&0)
+    }
+
+    /// The picture's longer side, pixels.
+    pub fn longer_px(&self) -> u32 {
+        self.color.width().max(self.color.height())
+    }
+
+    /// The same with a longer side of at most `longer_px` pixels.
+    ///
+    /// # Errors
+    /// When OpenCV fails.
+    pub fn shrunk(&self, longer_px: u32) -> Result<Self, MatchError> {
+        let (width, height) = (self.color.width(), self.color.height());
+        if width.max(height) <= longer_px {
+            return Ok(self.clone());
+        }
+        let scale = f64::from(longer_px) / f64::from(width.max(height));
+        let (w, h) = (((f64::from(width) * scale).round() as i32).max(1), ((f64::from(height) * scale).round() as i32).max(1));
+        let color = cv::to_color(&cv::resized(&cv::from_color(&self.color)?, w, h)?)?;
+        let foreground = cv::resized_mask(&cv::from_bytes(width, height, &self.foreground)?, w, h)?;
+        Ok(Self { color, foreground: foreground.data_bytes()?.to_vec() })
+    }
+
     /// Pixels of the thing.
     pub fn area_px(&self) -> usize {
         self.foreground.iter().filter(|f| **f > 0).count()
@@ -78,6 +105,12 @@ impl Cutout {
 
     /// The smallest part of the picture that holds the thing.
     pub fn trimmed(self) -> Self {
+        self.trimmed_from().0
+    }
+
+    /// The same, and where that part lies in the picture.
+    pub fn trimmed_from(self) -> (Self, Rect) {
+        let whole = Rect { x: 0, y: 0, w: self.color.width(), h: self.color.height() };
         let (width, mut x0, mut y0, mut x1, mut y1) = (self.color.width(), u32::MAX, u32::MAX, 0, 0);
         for (y, row) in (0u32..).zip(self.foreground.chunks_exact(width as usize)) {
             for (x, _) in (0u32..).zip(row).filter(|(_, f)| **f > 0) {
@@ -85,14 +118,14 @@ impl Cutout {
             }
         }
         if x0 > x1 {
-            return self;
+            return (self, whole);
         }
         let rect = Rect { x: x0, y: y0, w: x1 - x0 + 1, h: y1 - y0 + 1 };
         let rows = self.foreground.chunks_exact(width as usize).skip(y0 as usize).take(rect.h as usize);
         let foreground = rows.flat_map(|row| row.iter().skip(x0 as usize).take(rect.w as usize).copied()).collect();
         match self.color.crop(rect) {
-            Some(color) => Self { color, foreground },
-            None => self,
+            Some(color) => (Self { color, foreground }, rect),
+            None => (self, whole),
         }
     }
 }

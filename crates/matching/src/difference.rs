@@ -4,7 +4,7 @@
 //! radius, and the other way round. A print displaced by less than the radius differs nowhere; a crease, a hole, a stain
 //! or a label differs however well it is registered.
 
-use opencv::core::{CV_32FC1, Mat, MatTraitConst, MatTraitConstManual, MatTraitManual, Scalar, Size, Vec3f};
+use opencv::core::{CV_32FC1, Mat, MatTraitConst, MatTraitConstManual, MatTraitManual, Scalar, Size, Vec3b};
 use opencv::imgproc;
 
 use crate::{MatchError, cv};
@@ -13,10 +13,10 @@ use crate::{MatchError, cv};
 const FLOOR: f32 = 9.0;
 /// Grey levels above the floor at which a pixel certainly differs.
 const RANGE: f32 = 55.0;
-/// A difference of colour counts for less than one of luminance: cameras carry colour at lower quality.
-const CHROMA_WEIGHT: f32 = 0.7;
+/// A difference of colour counts for less than one of luminance, in 256ths: cameras carry colour at lower quality.
+const CHROMA_WEIGHT: i32 = 179;
 
-/// Difference a pixel, [0, 1], of two 32FC3 RGB pictures of one size; `radius_px` is the misalignment that is forgiven.
+/// Difference a pixel, [0, 1], of two 8UC3 RGB pictures of one size; `radius_px` is the misalignment that is forgiven.
 pub(crate) fn difference(item: &Mat, reference: &Mat, radius_px: i32) -> Result<Mat, MatchError> {
     let (item, reference) = (opponent(item)?, opponent(reference)?);
     let kernel = cv::disc(radius_px)?;
@@ -24,7 +24,7 @@ pub(crate) fn difference(item: &Mat, reference: &Mat, radius_px: i32) -> Result<
     let mut out = Mat::new_rows_cols_with_default(item.rows(), item.cols(), CV_32FC1, Scalar::all(0.0))?;
     let both = outside_reference.iter().zip(&outside_item);
     for (o, (a, b)) in out.data_typed_mut::<f32>()?.iter_mut().zip(both) {
-        *o = ((a.max(*b) - FLOOR) / RANGE).clamp(0.0, 1.0);
+        *o = ((f32::from(*a.max(b)) - FLOOR) / RANGE).clamp(0.0, 1.0);
     }
     // Single pixels are noise.
     let mut smooth = Mat::default();
@@ -32,24 +32,26 @@ pub(crate) fn difference(item: &Mat, reference: &Mat, radius_px: i32) -> Result<
     Ok(smooth)
 }
 
-/// Luminance, red against green, yellow against blue.
+/// Luminance, red against green, yellow against blue; the last two around 128.
 fn opponent(rgb: &Mat) -> Result<Mat, MatchError> {
     let mut soft = Mat::default();
     imgproc::gaussian_blur(rgb, &mut soft, Size::new(0, 0), 0.8, 0.8, opencv::core::BORDER_REPLICATE)?;
-    for p in soft.data_typed_mut::<Vec3f>()? {
-        let [r, g, b] = p.0;
-        *p = Vec3f::from([0.3 * r + 0.59 * g + 0.11 * b, CHROMA_WEIGHT * (r - g), CHROMA_WEIGHT * (0.5 * (r + g) - b)]);
+    for p in soft.data_typed_mut::<Vec3b>()? {
+        let [r, g, b] = p.0.map(i32::from);
+        let chroma = |difference: i32| (128 + ((CHROMA_WEIGHT * difference) >> 8)).clamp(0, 255) as u8;
+        *p = Vec3b::from([((77 * r + 150 * g + 29 * b) >> 8) as u8, chroma(r - g), chroma((r + g) / 2 - b)]);
     }
     Ok(soft)
 }
 
 /// How far `a` lies outside the values that `b` takes nearby; the largest over the channels.
-fn excess(a: &Mat, b: &Mat, kernel: &Mat) -> Result<Vec<f32>, MatchError> {
+fn excess(a: &Mat, b: &Mat, kernel: &Mat) -> Result<Vec<u8>, MatchError> {
     let (mut high, mut low) = (Mat::default(), Mat::default());
     imgproc::dilate_def(b, &mut high, kernel)?;
     imgproc::erode_def(b, &mut low, kernel)?;
-    let (a, high, low) = (a.data_typed::<Vec3f>()?, high.data_typed::<Vec3f>()?, low.data_typed::<Vec3f>()?);
-    Ok(a.iter().zip(high).zip(low).map(|((a, h), l)| (0..3).map(|c| (a[c] - h[c]).max(l[c] - a[c])).fold(0.0, f32::max)).collect())
+    let (a, high, low) = (a.data_typed::<Vec3b>()?, high.data_typed::<Vec3b>()?, low.data_typed::<Vec3b>()?);
+    let outside = |v: u8, high: u8, low: u8| v.saturating_sub(high).max(low.saturating_sub(v));
+    Ok(a.iter().zip(high).zip(low).map(|((a, h), l)| (0..3).map(|c| outside(a[c], h[c], l[c])).max().unwrap_or(0)).collect())
 }
 
 #[cfg(test)]
@@ -60,10 +62,10 @@ mod tests {
 
     /// Stripes of period 12, shifted by `shift` pixels.
     fn stripes(shift: i32) -> Mat {
-        let mut mat = Mat::new_rows_cols_with_default(60, 80, opencv::core::CV_32FC3, Scalar::all(0.0)).unwrap();
-        for (i, p) in mat.data_typed_mut::<Vec3f>().unwrap().iter_mut().enumerate() {
-            let v = if ((i as i32 % 80 + shift) / 6) % 2 == 0 { 60.0 } else { 190.0 };
-            *p = Vec3f::from([v, v, v]);
+        let mut mat = Mat::new_rows_cols_with_default(60, 80, opencv::core::CV_8UC3, Scalar::all(0.0)).unwrap();
+        for (i, p) in mat.data_typed_mut::<Vec3b>().unwrap().iter_mut().enumerate() {
+            let v = if ((i as i32 % 80 + shift) / 6) % 2 == 0 { 60u8 } else { 190 };
+            *p = Vec3b::from([v, v, v]);
         }
         mat
     }
@@ -83,7 +85,7 @@ mod tests {
         let mut spotted = stripes(6);
         for y in 20..32 {
             for x in 30..42 {
-                *spotted.at_2d_mut::<Vec3f>(y, x).unwrap() = Vec3f::from([240.0, 30.0, 30.0]);
+                *spotted.at_2d_mut::<Vec3b>(y, x).unwrap() = Vec3b::from([240, 30, 30]);
             }
         }
         for (item, reference) in [(&spotted, &stripes(6)), (&stripes(6), &spotted)] {

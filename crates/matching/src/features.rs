@@ -1,5 +1,6 @@
 //! Local features: RootSIFT on an upscaled cutout.
 
+use nalgebra::{DMatrix, Dyn, MatrixView};
 use opencv::core::{KeyPoint, KeyPointTraitConst, Mat, MatTraitConst, MatTraitConstManual, Vector};
 use opencv::features2d::{Feature2DTrait, SIFT};
 
@@ -7,8 +8,16 @@ use crate::{Cutout, MatchError, cv};
 
 /// Numbers in one descriptor.
 pub(crate) const DESCRIPTOR: usize = 128;
-/// A descriptor's length in its integer form; its squared norm is the square of this, but for rounding.
-const NORM: f32 = 256.0;
+/// A descriptor's length in its integer form; its squared norm is the square of this, but for rounding. A number of it
+/// fits a byte.
+const NORM: f32 = 255.0;
+/// So few features are multiplied one by one: below its own limit nalgebra leaves the fast product, and its slow one steps
+/// outside views that are stored by rows.
+const FEW: usize = 8;
+/// What stored features begin with.
+const FORMAT: &[u8] = b"intact features 1\n";
+/// Bytes of one stored [`Place`].
+const PLACE_BYTES: usize = 16;
 
 /// How features are taken.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,9 +30,25 @@ pub struct FeatureOptions {
     pub max_features: usize,
 }
 
+impl FeatureOptions {
+    /// For pictures in which the item is not cut out, and may be small: more pixels, more features.
+    pub fn of_a_scene() -> Self {
+        Self { work_px: 1600, max_upscale: 2.5, max_features: 4000 }
+    }
+
+    /// Bytes that differ when the options do.
+    fn key(&self) -> [u8; 16] {
+        let mut key = [0; 16];
+        key[..4].copy_from_slice(&self.work_px.to_le_bytes());
+        key[4..8].copy_from_slice(&self.max_upscale.to_le_bytes());
+        key[8..].copy_from_slice(&(self.max_features as u64).to_le_bytes());
+        key
+    }
+}
+
 impl Default for FeatureOptions {
     fn default() -> Self {
-        Self { work_px: 420, max_upscale: 2.5, max_features: 500 }
+        Self { work_px: 300, max_upscale: 2.5, max_features: 400 }
     }
 }
 
@@ -44,7 +69,9 @@ pub(crate) struct Place {
 #[derive(Clone, Debug, Default)]
 pub struct Features {
     pub(crate) places: Vec<Place>,
-    descriptors: Vec<i16>,
+    /// [`DESCRIPTOR`] numbers a feature. Whole numbers up to [`NORM`]: their products sum without rounding in `f32`, so
+    /// that a similarity does not depend on the order of the sum, the processor or the number of threads.
+    descriptors: Vec<f32>,
 }
 
 impl Features {
@@ -101,20 +128,73 @@ impl Features {
         Ok(features)
     }
 
-    pub(crate) fn descriptors(&self) -> std::slice::ChunksExact<'_, i16> {
-        self.descriptors.chunks_exact(DESCRIPTOR)
+    /// Those whose place `is_inside` accepts, given column and row in pixels.
+    pub(crate) fn filtered(&self, is_inside: impl Fn(f32, f32) -> bool) -> Self {
+        let kept = self.places.iter().zip(self.descriptors.chunks_exact(DESCRIPTOR)).filter(|(p, _)| is_inside(p.x, p.y));
+        let (places, descriptors): (Vec<Place>, Vec<&[f32]>) = kept.map(|(p, d)| (*p, d)).unzip();
+        Self { places, descriptors: descriptors.concat() }
+    }
+
+    /// The features as bytes, to be kept beside a reference's picture; [`Features::from_bytes`] reads them back.
+    pub fn to_bytes(&self, options: &FeatureOptions) -> Vec<u8> {
+        let mut bytes = FORMAT.to_vec();
+        bytes.extend(options.key());
+        bytes.extend((self.len() as u32).to_le_bytes());
+        for place in &self.places {
+            [place.x, place.y, place.size_px, place.angle_rad].iter().for_each(|v| bytes.extend(v.to_le_bytes()));
+        }
+        bytes.extend(self.descriptors.iter().map(|v| *v as u8));
+        bytes
+    }
+
+    /// `None` when the bytes are not features, or were taken with other options: then they are to be taken anew.
+    pub fn from_bytes(bytes: &[u8], options: &FeatureOptions) -> Option<Self> {
+        let rest = bytes.strip_prefix(FORMAT)?.strip_prefix(options.key().as_slice())?;
+        let (count, rest) = rest.split_first_chunk::<4>()?;
+        let count = u32::from_le_bytes(*count) as usize;
+        if rest.len() != count.checked_mul(PLACE_BYTES + DESCRIPTOR)? {
+            return None;
+        }
+        let (places, descriptors) = rest.split_at(count * PLACE_BYTES);
+        let number = |b: &[u8]| b.first_chunk::<4>().map_or(0.0, |b| f32::from_le_bytes(*b));
+        let places = places
+            .chunks_exact(PLACE_BYTES)
+            .map(|p| Place { x: number(p), y: number(&p[4..]), size_px: number(&p[8..]), angle_rad: number(&p[12..]) })
+            .collect();
+        Some(Self { places, descriptors: descriptors.iter().map(|v| f32::from(*v)).collect() })
+    }
+
+    /// The descriptors of the first `limit` features.
+    fn strongest(&self, limit: usize) -> (usize, &[f32]) {
+        let n = self.len().min(limit);
+        (n, self.descriptors.get(..n * DESCRIPTOR).unwrap_or_default())
     }
 }
 
 /// Hellinger kernel: L1-normalised, then the square root, which makes the L2 norm 1 (here [`NORM`]).
-fn root_sift(row: &[f32]) -> impl Iterator<Item = i16> + '_ {
+fn root_sift(row: &[f32]) -> impl Iterator<Item = f32> + '_ {
     let sum: f32 = row.iter().sum::<f32>().max(1e-6);
-    row.iter().map(move |v| ((v / sum).max(0.0).sqrt() * NORM).round() as i16)
+    row.iter().map(move |v| ((v / sum).max(0.0).sqrt() * NORM).round())
 }
 
-/// Cosine similarity of two descriptors times [`NORM`]²; integers, so that the sum has no order.
-fn similarity(a: &[i16], b: &[i16]) -> i32 {
-    a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
+/// Cosine similarities times [`NORM`]²: a column for each of the item's first `item_limit` features, a row for each of the
+/// reference's first `reference_limit`.
+fn similarities(item: &Features, reference: &Features, item_limit: usize, reference_limit: usize) -> DMatrix<f32> {
+    let ((items, columns), (references, rows)) = (item.strongest(item_limit), reference.strongest(reference_limit));
+    let mut out = DMatrix::zeros(references, items);
+    if items <= FEW || references <= FEW {
+        for (i, column) in columns.chunks_exact(DESCRIPTOR).enumerate() {
+            for (j, row) in rows.chunks_exact(DESCRIPTOR).enumerate() {
+                out[(j, i)] = row.iter().zip(column).map(|(a, b)| a * b).sum();
+            }
+        }
+    } else {
+        let (descriptor, one) = (Dyn(DESCRIPTOR), Dyn(1));
+        let rows = MatrixView::from_slice_with_strides_generic(rows, Dyn(references), descriptor, descriptor, one);
+        let columns = MatrixView::from_slice_with_strides_generic(columns, descriptor, Dyn(items), one, descriptor);
+        out.gemm(1.0, &rows, &columns, 0.0);
+    }
+    out
 }
 
 /// A feature of the item that looks like one of the reference.
@@ -126,29 +206,64 @@ pub(crate) struct Pair {
     pub ratio: f32,
 }
 
-/// For each of the item's first `limit` features its nearest in the reference, when it is nearer by `max_ratio` than the
-/// second nearest (Lowe's ratio test).
-pub(crate) fn pairs(item: &Features, reference: &Features, limit: usize, max_ratio: f32) -> Vec<Pair> {
+/// For each of the item's first `item_limit` features its nearest among the reference's first `reference_limit`, when it
+/// is nearer by `max_ratio` than the second nearest (Lowe's ratio test).
+pub(crate) fn pairs(item: &Features, reference: &Features, item_limit: usize, reference_limit: usize, max_ratio: f32) -> Vec<Pair> {
     let full = NORM * NORM;
+    let distance = |s: f32| (2.0 * (full - s)).max(1.0).sqrt();
+    let similarities = similarities(item, reference, item_limit, reference_limit);
     let mut found = Vec::new();
-    for (i, descriptor) in (0u32..).zip(item.descriptors().take(limit)) {
-        let (mut first, mut second, mut at) = (i32::MIN, i32::MIN, 0u32);
-        for (j, other) in (0u32..).zip(reference.descriptors()) {
-            let s = similarity(descriptor, other);
+    for (i, column) in (0u32..).zip(similarities.column_iter()) {
+        let (mut first, mut second, mut at) = (f32::MIN, f32::MIN, 0u32);
+        for (j, s) in (0u32..).zip(column.iter().copied()) {
             if s > first {
                 (second, first, at) = (first, s, j);
             } else if s > second {
                 second = s;
             }
         }
-        if second == i32::MIN {
-            continue;
-        }
-        let distance = |s: i32| (2.0 * (full - s as f32)).max(1.0).sqrt();
         let ratio = distance(first) / distance(second);
-        if ratio < max_ratio {
+        if second > f32::MIN && ratio < max_ratio {
             found.push(Pair { item: i, reference: at, ratio });
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use vision::ColorImage;
+
+    fn squares() -> Cutout {
+        let pixel = |i: u32| if (i % 96 / 11 + i / 96 / 13).is_multiple_of(3) { [30, 30, 40] } else { [200, 190, 90] };
+        Cutout::whole(ColorImage::new(96, 96, (0..96 * 96).flat_map(pixel).collect()).unwrap())
+    }
+
+    #[test]
+    fn pairs_do_not_depend_on_how_many_are_multiplied_at_once() {
+        let all = Features::of(&squares(), &FeatureOptions::default()).unwrap();
+        for (items, references) in [(1, 2), (3, 40), (9, 9), (40, 3), (40, 40)] {
+            let (item, reference) = (all.strongest(items).1, all.strongest(references).1);
+            let found = similarities(&all, &all, items, references);
+            for (i, a) in item.chunks_exact(DESCRIPTOR).enumerate() {
+                for (j, b) in reference.chunks_exact(DESCRIPTOR).enumerate() {
+                    assert_eq!(found[(j, i)], a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn features_come_back_from_bytes_and_only_with_their_own_options() {
+        let options = FeatureOptions::default();
+        let taken = Features::of(&squares(), &options).unwrap();
+        assert!(taken.len() > 10);
+        let bytes = taken.to_bytes(&options);
+        let back = Features::from_bytes(&bytes, &options).unwrap();
+        assert_eq!((&back.places, &back.descriptors), (&taken.places, &taken.descriptors));
+        assert!(Features::from_bytes(&bytes, &FeatureOptions { work_px: 99, ..options }).is_none());
+        assert!((0..bytes.len()).step_by(61).all(|n| Features::from_bytes(&bytes[..n], &options).is_none()));
+    }
 }

@@ -1,10 +1,12 @@
 //! The enrolled products, and which of them an item is.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use crate::appearance::Appearance;
 use crate::color::ColorSignature;
 use crate::consensus::{Consensus, consensus};
 use crate::features::{FeatureOptions, Features, pairs};
@@ -13,12 +15,16 @@ use crate::{Cutout, MatchError};
 /// Identity scores at or above it are a match; calibrated with `examples/real_exam.rs` (see the README).
 pub const IDENTITY_THRESHOLD: f32 = 0.5;
 /// Lowe's ratio test.
-const MAX_RATIO: f32 = 0.85;
+pub(crate) const MAX_RATIO: f32 = 0.85;
 /// Evidence (see [`evidence`]) at which the identity score is one half.
 const HALF_EVIDENCE: f32 = 8.0;
 /// A rival product with more than this share of the best one's evidence makes the answer ambiguous.
 const RIVAL_SHARE: f32 = 0.7;
 
+/// Agreeing features that leave no doubt: chance and shared logos do not reach them …
+const DECISIVE_FEATURES: u32 = 24;
+/// … when the other views explain less than this share of what the found one does at first look.
+const DECISIVE_SHARE: f32 = 0.4;
 /// Agreeing features that confirm a product which the barcode claims: chance rarely finds so many.
 const CONFIRMING_FEATURES: u32 = 6;
 
@@ -31,6 +37,21 @@ pub struct Picture {
     pub name: String,
     /// The picture.
     pub cutout: Cutout,
+}
+
+/// A reference as a store keeps it: what is derived from its picture need not be derived again.
+#[derive(Clone, Debug)]
+pub struct Enrolled {
+    /// The picture.
+    pub picture: Picture,
+    /// Its features, taken with the gallery's options; `None`: they are taken now.
+    pub features: Option<Features>,
+}
+
+impl From<Picture> for Enrolled {
+    fn from(picture: Picture) -> Self {
+        Self { picture, features: None }
+    }
 }
 
 /// A picture that could not be enrolled.
@@ -61,10 +82,10 @@ impl Default for GalleryOptions {
     fn default() -> Self {
         Self {
             features: FeatureOptions::default(),
-            first_look_features: 150,
+            first_look_features: 60,
             matched_references: 8,
-            compared_references: 3,
-            compare_px: 320,
+            compared_references: 4,
+            compare_px: 256,
         }
     }
 }
@@ -107,21 +128,31 @@ pub(crate) struct Reference {
     pub product: String,
     pub name: String,
     pub cutout: Cutout,
+    /// The same, no larger than a comparison needs.
+    pub small: Cutout,
     pub features: Features,
     color: ColorSignature,
+    /// Colours and proportions, for pictures whose background is unknown.
+    pub appearance: Appearance,
     digest: [u8; 32],
 }
 
 impl Reference {
-    fn derive(picture: Picture, options: &FeatureOptions) -> Result<Self, MatchError> {
-        let Picture { product, name, cutout } = picture;
+    fn derive(enrolled: Enrolled, options: &GalleryOptions) -> Result<Self, MatchError> {
+        let Enrolled { picture: Picture { product, name, cutout }, features } = enrolled;
         let mut hash = Sha256::new();
         for part in [product.as_bytes(), name.as_bytes(), cutout.color().data(), cutout.foreground()] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
-        let (features, color) = (Features::of(&cutout, options)?, ColorSignature::of(&cutout));
-        Ok(Self { product, name, cutout, features, color, digest: hash.finalize().into() })
+        let features = match features {
+            Some(features) => features,
+            None => Features::of(&cutout, &options.features)?,
+        };
+        let color = ColorSignature::of(&cutout);
+        let small = cutout.shrunk(options.compare_px * 3 / 2)?;
+        let appearance = Appearance::of(&cutout)?;
+        Ok(Self { product, name, cutout, small, features, color, appearance, digest: hash.finalize().into() })
     }
 
     pub fn full_name(&self) -> String {
@@ -149,9 +180,30 @@ pub struct Identification {
     pub ranking: Vec<Candidate>,
     /// True when the best is certain enough; otherwise the product is unknown.
     pub is_match: bool,
+    /// A rival with more than this share of the best one's evidence makes the answer ambiguous.
+    rival_share: f32,
 }
 
 impl Identification {
+    /// Orders candidates by score and says whether the best is a match: certain enough, and clearly better than its rival.
+    pub(crate) fn of(mut ranking: Vec<Candidate>, rival_share: f32) -> Self {
+        ranking.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.product.cmp(&b.product)));
+        // Scores are evidence over evidence plus a constant; this is the evidence, in units of that constant.
+        let evidence = |c: &Candidate| c.score / (1.0 - c.score).max(1e-6);
+        let is_match = match ranking.as_slice() {
+            [first, second, ..] => first.score >= IDENTITY_THRESHOLD && evidence(second) < rival_share * evidence(first),
+            [only] => only.score >= IDENTITY_THRESHOLD,
+            [] => false,
+        };
+        Self { ranking, is_match, rival_share }
+    }
+
+    /// What would have been said had only `products` been asked for.
+    pub fn among(&self, products: &[String]) -> Self {
+        let asked = self.ranking.iter().filter(|c| products.contains(&c.product));
+        Self::of(asked.cloned().collect(), self.rival_share)
+    }
+
     /// The same, given what a barcode claims. A claim is a strong prior: where the picture ranks the claimed product
     /// first and its features agree, less evidence than an open search needs confirms it. A claim that the picture does
     /// not rank first changes nothing: it is the reader's part to see that the two disagree.
@@ -180,12 +232,12 @@ pub struct Gallery {
 
 impl Gallery {
     /// Enrols pictures; those that cannot be are named beside the gallery, never silently lost.
-    pub fn new(pictures: impl IntoIterator<Item = Picture>, options: GalleryOptions) -> (Self, Vec<Rejected>) {
+    pub fn new(pictures: impl IntoIterator<Item = impl Into<Enrolled>>, options: GalleryOptions) -> (Self, Vec<Rejected>) {
         let mut gallery = Self { references: Vec::new(), options, version: String::new() };
         let mut rejected = Vec::new();
-        for picture in pictures {
-            let full_name = format!("{}/{}", picture.product, picture.name);
-            match Reference::derive(picture, &options.features) {
+        for enrolled in pictures.into_iter().map(Into::into) {
+            let full_name = format!("{}/{}", enrolled.picture.product, enrolled.picture.name);
+            match Reference::derive(enrolled, &options) {
                 Ok(reference) => gallery.references.push(Arc::new(reference)),
                 Err(error) => rejected.push(Rejected { picture: full_name, reason: error.to_string() }),
             }
@@ -199,7 +251,7 @@ impl Gallery {
     /// # Errors
     /// When the picture cannot be enrolled.
     pub fn with(&self, picture: Picture) -> Result<Self, MatchError> {
-        let reference = Arc::new(Reference::derive(picture, &self.options.features)?);
+        let reference = Arc::new(Reference::derive(picture.into(), &self.options)?);
         let mut gallery = self.clone();
         gallery.references.retain(|r| r.product != reference.product || r.name != reference.name);
         gallery.references.push(reference);
@@ -257,73 +309,110 @@ impl Gallery {
         Item::prepare(cutout, &self.options.features)
     }
 
+    /// The references of `candidates`, or all.
+    pub(crate) fn asked(&self, candidates: Option<&[String]>) -> impl Iterator<Item = &Reference> {
+        self.references.iter().map(Arc::as_ref).filter(move |r| candidates.is_none_or(|names| names.contains(&r.product)))
+    }
+
     /// Which product the item is, among `candidates` when given (a tote's manifest), else among all.
     /// A product that is not enrolled is called unknown: `is_match` is false.
     pub fn identify(&self, item: &Item, candidates: Option<&[String]>) -> Identification {
-        let asked: Vec<&Reference> =
-            self.references.iter().map(Arc::as_ref).filter(|r| candidates.is_none_or(|names| names.contains(&r.product))).collect();
-        let mut best: BTreeMap<&str, (f32, u32, &Reference)> = BTreeMap::new();
-        for (reference, in_full) in self.first_look(item, asked) {
-            let likeness = item.color.likeness(&reference.color);
-            let found = if in_full { match_view(item, reference, usize::MAX) } else { None };
-            let agreeing = found.as_ref().map_or(0, |c| c.pairs.len() as u32);
-            // A product without a consensus keeps its place by colour, far below any match.
-            let evidence = found.as_ref().map_or(0.0, |c| evidence(c, likeness)) + 0.01 * likeness;
-            let entry = best.entry(reference.product.as_str()).or_insert((f32::MIN, 0, reference));
-            if evidence > entry.0 {
-                *entry = (evidence, agreeing, reference);
+        let mut best: BTreeMap<&str, Evidence> = BTreeMap::new();
+        let mut in_full = 0;
+        for (glance, reference) in self.first_look(item, self.asked(candidates).collect()) {
+            let found = if in_full < self.options.matched_references && !is_decided(&best, &reference.product, glance) {
+                in_full += 1;
+                match_view(item, reference, LookAt::All)
+            } else {
+                None
+            };
+            let evidence = Evidence::of(found.as_ref(), glance, item.color.likeness(&reference.color), reference);
+            match best.entry(reference.product.as_str()) {
+                Entry::Vacant(entry) => drop(entry.insert(evidence)),
+                Entry::Occupied(mut entry) if evidence.weight > entry.get().weight => drop(entry.insert(evidence)),
+                Entry::Occupied(_) => {}
             }
         }
         rank(best)
     }
 
-    /// Orders references by how many of the item's strongest features they explain; the first few, and the first view of
-    /// every product near them, are marked to be matched in full.
-    fn first_look<'a>(&self, item: &Item, references: Vec<&'a Reference>) -> Vec<(&'a Reference, bool)> {
-        if references.len() <= self.options.matched_references {
-            return references.into_iter().map(|r| (r, true)).collect();
+    /// References by how many of the item's strongest features they explain, most first: those are matched in full first.
+    fn first_look<'a>(&self, item: &Item, references: Vec<&'a Reference>) -> Vec<(f32, &'a Reference)> {
+        if references.len() <= 2 {
+            return references.into_iter().map(|r| (0.0, r)).collect();
         }
-        let mut scored: Vec<(f32, &Reference)> = references
-            .into_iter()
-            .map(|r| {
-                let found = match_view(item, r, self.options.first_look_features);
-                let agreeing = found.map_or(0.0, |c| c.pairs.len() as f32);
-                (agreeing + item.color.likeness(&r.color), r)
-            })
-            .collect();
+        let mut scored: Vec<(f32, &Reference)> = references.into_iter().map(|r| (glance(item, r, &self.options), r)).collect();
         scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-        scored.into_iter().enumerate().map(|(rank, (_, r))| (r, rank < self.options.matched_references)).collect()
+        scored
     }
 }
 
-/// Matches one view with the item's `limit` strongest features.
-pub(crate) fn match_view(item: &Item, reference: &Reference, limit: usize) -> Option<Consensus> {
-    let pairs = pairs(&item.features, &reference.features, limit, MAX_RATIO);
+/// What speaks for one product, by its best view.
+struct Evidence<'a> {
+    weight: f32,
+    agreeing: u32,
+    /// What the first look at the view said.
+    glance: f32,
+    reference: &'a Reference,
+}
+
+impl<'a> Evidence<'a> {
+    fn of(found: Option<&Consensus>, glance: f32, likeness: f32, reference: &'a Reference) -> Self {
+        // A product without a consensus keeps its place by colour, far below any match.
+        let weight = found.map_or(0.0, |c| evidence(c, likeness)) + 0.01 * likeness;
+        Self { weight, agreeing: found.map_or(0, |c| c.pairs.len() as u32), glance, reference }
+    }
+}
+
+/// True when matching one more view in full cannot change the answer: a product is found beyond doubt, the best view of
+/// another was tried, and what is left was far from it at first look.
+fn is_decided(best: &BTreeMap<&str, Evidence>, product: &str, glance: f32) -> bool {
+    let found = best.values().filter(|e| e.agreeing >= DECISIVE_FEATURES).max_by(|a, b| a.weight.total_cmp(&b.weight));
+    found.is_some_and(|e| e.reference.product == product || (best.len() >= 2 && glance < DECISIVE_SHARE * e.glance))
+}
+
+/// How much of the item is looked at.
+#[derive(Clone, Copy)]
+pub(crate) enum LookAt {
+    /// The strongest features of both.
+    Strongest { item: usize, reference: usize },
+    /// All features.
+    All,
+}
+
+/// First look at a view: features that agree, and colour where they are equal.
+pub(crate) fn glance(item: &Item, reference: &Reference, options: &GalleryOptions) -> f32 {
+    let strongest = LookAt::Strongest { item: options.first_look_features, reference: 2 * options.first_look_features };
+    let agreeing = match_view(item, reference, strongest).map_or(0.0, |c| c.pairs.len() as f32);
+    agreeing + item.color.likeness(&reference.color)
+}
+
+/// Matches the item with one view.
+pub(crate) fn match_view(item: &Item, reference: &Reference, look: LookAt) -> Option<Consensus> {
+    let (items, references) = match look {
+        LookAt::Strongest { item, reference } => (item, reference),
+        LookAt::All => (usize::MAX, usize::MAX),
+    };
+    let pairs = pairs(&item.features, &reference.features, items, references, MAX_RATIO);
     consensus(&item.features, &reference.features, &pairs, item.extent_px())
 }
 
 /// Agreeing pairs, each by how far it passed the ratio test, scaled by how alike the colours are.
 fn evidence(consensus: &Consensus, likeness: f32) -> f32 {
-    let certain: f32 = consensus.pairs.iter().map(|p| (1.0 - p.ratio) / (1.0 - 0.5)).map(|c| c.min(1.0)).sum();
-    certain * (0.4 + 0.6 * likeness)
+    certainty(consensus) * (0.4 + 0.6 * likeness)
 }
 
-fn rank(best: BTreeMap<&str, (f32, u32, &Reference)>) -> Identification {
-    let mut order: Vec<_> = best.into_iter().collect();
-    order.sort_by(|(name_a, a), (name_b, b)| b.0.total_cmp(&a.0).then(name_a.cmp(name_b)));
-    let clear = match order.as_slice() {
-        [(_, first), (_, second), ..] => second.0 < RIVAL_SHARE * first.0,
-        other => !other.is_empty(),
+/// Agreeing pairs, each by how far it passed the ratio test.
+pub(crate) fn certainty(consensus: &Consensus) -> f32 {
+    consensus.pairs.iter().map(|p| ((1.0 - p.ratio) / (1.0 - 0.5)).min(1.0)).sum()
+}
+
+fn rank(best: BTreeMap<&str, Evidence>) -> Identification {
+    let candidate = |(product, evidence): (&str, Evidence)| Candidate {
+        product: product.to_string(),
+        score: evidence.weight / (evidence.weight + HALF_EVIDENCE),
+        agreeing: evidence.agreeing,
+        reference: evidence.reference.full_name(),
     };
-    let ranking: Vec<Candidate> = order
-        .into_iter()
-        .map(|(product, (evidence, agreeing, reference))| Candidate {
-            product: product.to_string(),
-            score: evidence / (evidence + HALF_EVIDENCE),
-            agreeing,
-            reference: reference.full_name(),
-        })
-        .collect();
-    let is_match = clear && ranking.first().is_some_and(|c| c.score >= IDENTITY_THRESHOLD);
-    Identification { ranking, is_match }
+    Identification::of(best.into_iter().map(candidate).collect(), RIVAL_SHARE)
 }

@@ -15,6 +15,7 @@
 //! consensus, a smooth local refinement, normalised light, and a difference that tolerates small misalignment.
 
 mod additions;
+mod appearance;
 mod color;
 mod compare;
 mod consensus;
@@ -23,15 +24,22 @@ mod cv;
 mod difference;
 mod error;
 mod features;
+mod findings;
 mod gallery;
 mod light;
+mod locate;
 mod patches;
 mod register;
+mod scene;
+mod search;
 pub mod store;
 
 pub use compare::{ANOMALY_THRESHOLD, Discrepancy};
 pub use cutout::Cutout;
 pub use error::MatchError;
 pub use features::{FeatureOptions, Features};
-pub use gallery::{Candidate, Gallery, GalleryOptions, IDENTITY_THRESHOLD, Identification, Item, Picture, Rejected};
+pub use findings::{Finding, FindingKind};
+pub use gallery::{Candidate, Enrolled, Gallery, GalleryOptions, IDENTITY_THRESHOLD, Identification, Item, Picture, Rejected};
+pub use locate::Located;
 pub use patches::{MIN_PICTURES, PatchMemory, PatchVerdict};
+pub use scene::Scene;

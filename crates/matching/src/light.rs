@@ -1,9 +1,9 @@
 //! The reference in the item's light.
 
-use opencv::core::{CV_8UC1, CV_32FC3, Mat, MatTraitConst, MatTraitConstManual, MatTraitManual, Scalar, Size, Vec3f};
+use opencv::core::{CV_8UC3, CV_32F, Mat, MatTraitConst, MatTraitConstManual, MatTraitManual, Scalar, Size, Vec3b};
 use opencv::imgproc;
 
-use crate::MatchError;
+use crate::{MatchError, cv};
 
 /// Contrast of one channel may differ by this factor either way between two pictures.
 const GAIN: (f32, f32) = (0.45, 2.2);
@@ -12,25 +12,30 @@ const LEFT_OUT: f32 = 0.35;
 /// Slow changes of light over the item that are taken for light, not for damage.
 const SLOW_GAIN: (f32, f32) = (0.72, 1.38);
 /// Pixels that differ by more grey levels are not the same matter in other light, and say nothing of the light.
-const OTHER_MATTER: f32 = 40.0;
+const OTHER_MATTER: u8 = 40;
 /// Width of "slow", as a share of the longer side.
 const SLOW_EXTENT: f32 = 0.28;
+/// Slow changes are measured on pictures smaller by this factor.
+const SLOW_SHRINK: i32 = 4;
+/// One pixel in so many sets the light: enough for two numbers a channel.
+const SAMPLED: usize = 3;
 
-/// `reference` (32FC3) with every channel mapped to the item's light where `inside` is set: white balance and exposure by
+/// `reference` (8UC3) with every channel mapped to the item's light where `inside` is set: white balance and exposure by
 /// a trimmed linear fit per channel, then a slowly varying gain (a lamp to one side).
 pub(crate) fn relit(item: &Mat, reference: &Mat, inside: &Mat) -> Result<Mat, MatchError> {
-    let inside_px = inside.data_bytes()?;
-    let target = item.data_typed::<Vec3f>()?;
-    let mut out = Mat::new_rows_cols_with_default(reference.rows(), reference.cols(), CV_32FC3, Scalar::all(0.0))?;
-    let lines: Vec<(f32, f32)> = {
-        let source = reference.data_typed::<Vec3f>()?;
-        (0..3)
-            .map(|c| trimmed_line(source.iter().zip(target).zip(inside_px).filter(|(_, m)| **m > 0).map(|((s, t), _)| (s[c], t[c]))))
-            .collect()
-    };
-    for (o, s) in out.data_typed_mut::<Vec3f>()?.iter_mut().zip(reference.data_typed::<Vec3f>()?) {
-        for (c, (gain, offset)) in lines.iter().enumerate() {
-            o[c] = (s[c] * gain + offset).clamp(0.0, 255.0);
+    let (target, source, inside_px) = (item.data_typed::<Vec3b>()?, reference.data_typed::<Vec3b>()?, inside.data_bytes()?);
+    let sampled: Vec<(Vec3b, Vec3b)> =
+        source.iter().zip(target).zip(inside_px).filter(|(_, m)| **m > 0).map(|((s, t), _)| (*s, *t)).step_by(SAMPLED).collect();
+    let tables: Vec<[u8; 256]> = (0..3)
+        .map(|c| {
+            let (gain, offset) = trimmed_line(sampled.iter().map(|(s, t)| (f32::from(s[c]), f32::from(t[c]))));
+            std::array::from_fn(|v| (v as f32 * gain + offset).round().clamp(0.0, 255.0) as u8)
+        })
+        .collect();
+    let mut out = Mat::new_rows_cols_with_default(reference.rows(), reference.cols(), CV_8UC3, Scalar::all(0.0))?;
+    for (o, s) in out.data_typed_mut::<Vec3b>()?.iter_mut().zip(source) {
+        for (c, table) in tables.iter().enumerate() {
+            o[c] = table[usize::from(s[c])];
         }
     }
     slow_gain(item, &mut out, inside)?;
@@ -70,39 +75,44 @@ fn line(pairs: impl Iterator<Item = (f32, f32)>) -> (f32, f32) {
 
 /// Multiplies `reference` by the smoothed ratio of the two luminances.
 fn slow_gain(item: &Mat, reference: &mut Mat, inside: &Mat) -> Result<(), MatchError> {
-    let side = ((item.cols().max(item.rows()) as f32 * SLOW_EXTENT) as i32 | 1).max(9);
-    let inside = &same_matter(item, reference, inside)?;
-    let (above, below) = (slow_luminance(item, inside, side)?, slow_luminance(reference, inside, side)?);
-    let (above, below) = (above.data_typed::<f32>()?, below.data_typed::<f32>()?);
-    for ((p, a), b) in reference.data_typed_mut::<Vec3f>()?.iter_mut().zip(above).zip(below) {
+    let full = reference.size()?;
+    let (cols, rows) = ((full.width / SLOW_SHRINK).max(1), (full.height / SLOW_SHRINK).max(1));
+    let (small_item, small_reference) = (cv::resized(item, cols, rows)?, cv::resized(reference, cols, rows)?);
+    let same = same_matter(&small_item, &small_reference, &cv::resized_mask(inside, cols, rows)?)?;
+    let side = ((cols.max(rows) as f32 * SLOW_EXTENT) as i32 | 1).max(3);
+    let (above, below) = (slow_luminance(&small_item, &same, side)?, slow_luminance(&small_reference, &same, side)?);
+    let mut gains = below.try_clone()?;
+    for (gain, above) in gains.data_typed_mut::<f32>()?.iter_mut().zip(above.data_typed::<f32>()?) {
         // The constant keeps dark regions, and those with nothing to measure, near gain 1.
-        let gain = ((a + 12.0) / (b + 12.0)).clamp(SLOW_GAIN.0, SLOW_GAIN.1);
-        p.0.iter_mut().for_each(|v| *v = (*v * gain).clamp(0.0, 255.0));
+        *gain = ((above + 12.0) / (*gain + 12.0)).clamp(SLOW_GAIN.0, SLOW_GAIN.1);
+    }
+    let mut spread = Mat::default();
+    imgproc::resize(&gains, &mut spread, full, 0.0, 0.0, imgproc::INTER_LINEAR)?;
+    for (p, gain) in reference.data_typed_mut::<Vec3b>()?.iter_mut().zip(spread.data_typed::<f32>()?) {
+        p.0.iter_mut().for_each(|v| *v = (f32::from(*v) * gain + 0.5) as u8);
     }
     Ok(())
 }
 
-/// The pixels inside that show the same matter in both.
+/// The pixels inside that show the same matter in both: 1 there, 0 elsewhere.
 fn same_matter(item: &Mat, reference: &Mat, inside: &Mat) -> Result<Mat, MatchError> {
-    let mut same = inside.clone();
-    let pixels = item.data_typed::<Vec3f>()?.iter().zip(reference.data_typed::<Vec3f>()?);
-    for (m, (a, b)) in same.data_bytes_mut()?.iter_mut().zip(pixels) {
-        if (0..3).any(|c| (a[c] - b[c]).abs() > OTHER_MATTER) {
-            *m = 0;
+    let mut same = Mat::default();
+    inside.convert_to(&mut same, CV_32F, 1.0 / 255.0, 0.0)?;
+    let pixels = item.data_typed::<Vec3b>()?.iter().zip(reference.data_typed::<Vec3b>()?);
+    for (m, (a, b)) in same.data_typed_mut::<f32>()?.iter_mut().zip(pixels) {
+        if (0..3).any(|c| a[c].abs_diff(b[c]) > OTHER_MATTER) {
+            *m = 0.0;
         }
     }
     Ok(same)
 }
 
-/// Mean luminance over a wide window, of the pixels inside only.
-fn slow_luminance(rgb: &Mat, inside: &Mat, side: i32) -> Result<Mat, MatchError> {
-    debug_assert_eq!(inside.typ(), CV_8UC1);
+/// Mean luminance over a wide window, of the pixels of weight 1 only.
+fn slow_luminance(rgb: &Mat, weight: &Mat, side: i32) -> Result<Mat, MatchError> {
     let mut gray = Mat::default();
-    imgproc::cvt_color_def(rgb, &mut gray, imgproc::COLOR_RGB2GRAY)?;
-    let mut weight = Mat::default();
-    inside.convert_to(&mut weight, opencv::core::CV_32F, 1.0 / 255.0, 0.0)?;
+    cv::gray(rgb)?.convert_to(&mut gray, CV_32F, 1.0, 0.0)?;
     let mut weighted = Mat::default();
-    opencv::core::multiply_def(&gray, &weight, &mut weighted)?;
+    opencv::core::multiply_def(&gray, weight, &mut weighted)?;
     let blurred = |mat: &Mat| -> Result<Mat, MatchError> {
         // Two passes of a box are nearly a Gaussian, at a cost that does not grow with its width.
         let (mut once, mut twice) = (Mat::default(), Mat::default());
@@ -110,7 +120,7 @@ fn slow_luminance(rgb: &Mat, inside: &Mat, side: i32) -> Result<Mat, MatchError>
         imgproc::blur_def(&once, &mut twice, Size::new(side, side))?;
         Ok(twice)
     };
-    let (mut sum, count) = (blurred(&weighted)?, blurred(&weight)?);
+    let (mut sum, count) = (blurred(&weighted)?, blurred(weight)?);
     for (s, c) in sum.data_typed_mut::<f32>()?.iter_mut().zip(count.data_typed::<f32>()?) {
         *s /= c.max(1e-3);
     }

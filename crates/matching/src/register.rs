@@ -12,11 +12,11 @@ use crate::features::Features;
 /// Fewer agreeing features register nothing: what rests on them is uncompared.
 pub(crate) const MIN_AGREEING: usize = 8;
 /// Side of the blocks that the refinement matches, pixels.
-const BLOCK: i32 = 28;
+const BLOCK: i32 = 26;
 /// Distance between their centres.
-const STRIDE: i32 = 20;
+const STRIDE: i32 = 24;
 /// Largest local displacement that the refinement looks for, pixels.
-const REACH: i32 = 7;
+const REACH: i32 = 6;
 /// A block must match at least so well …
 const MIN_CORRELATION: f32 = 0.6;
 /// … and have at least this standard deviation, grey levels, to say where it lies.

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageReader, RgbaImage};
-use vision::{ColorImage, MAX_PIXELS};
+use vision::{ColorImage, MAX_PIXELS, Rect};
 
 use crate::{Cutout, MatchError, Picture, Rejected};
 
@@ -84,16 +84,60 @@ pub fn load(dir: &Path) -> Result<Loaded, StoreError> {
 /// # Errors
 /// One sentence.
 pub fn read(path: &Path) -> Result<Cutout, String> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| e.to_string())?;
-    let (width, height) = reader.into_dimensions().map_err(|e| e.to_string())?;
+    decode(&fs::read(path).map_err(|e| e.to_string())?)
+}
+
+/// A picture, decoded.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    /// The smallest part of it that holds the thing.
+    pub cutout: Cutout,
+    /// Where that part lies in the picture, pixels.
+    pub rect: Rect,
+    /// False when it is not known what in the picture is the thing: no alpha channel, and no plain border.
+    pub is_cut_out: bool,
+}
+
+/// The same, and where the cutout lies in the picture.
+///
+/// # Errors
+/// One sentence.
+pub fn read_whole(path: &Path) -> Result<Decoded, String> {
+    decode_whole(&fs::read(path).map_err(|e| e.to_string())?)
+}
+
+/// Decodes a picture (PNG or JPEG) and finds what of it is the product.
+///
+/// # Errors
+/// One sentence.
+pub fn decode(bytes: &[u8]) -> Result<Cutout, String> {
+    decode_whole(bytes).map(|decoded| decoded.cutout)
+}
+
+fn decode_whole(bytes: &[u8]) -> Result<Decoded, String> {
+    let reader = || ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().map_err(|e| e.to_string());
+    let (width, height) = reader()?.into_dimensions().map_err(|e| e.to_string())?;
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(format!("{width}x{height} is more than {MAX_PIXELS} pixels"));
     }
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| e.to_string())?;
-    cutout_of(reader.decode().map_err(|e| e.to_string())?).map_err(|e| e.to_string())
+    cutout_of(reader()?.decode().map_err(|e| e.to_string())?).map_err(|e| e.to_string())
 }
 
-fn cutout_of(picture: DynamicImage) -> Result<Cutout, MatchError> {
+/// The picture as PNG, its alpha channel saying what is the product; [`decode`] reads it back.
+///
+/// # Errors
+/// One sentence.
+pub fn encode(cutout: &Cutout) -> Result<Vec<u8>, String> {
+    let rgb = cutout.color().data().chunks_exact(3).zip(cutout.foreground());
+    let rgba: Vec<u8> = rgb.flat_map(|(p, f)| [p[0], p[1], p[2], *f]).collect();
+    let picture = RgbaImage::from_raw(cutout.color().width(), cutout.color().height(), rgba)
+        .ok_or_else(|| "the picture's size does not fit its pixels".to_owned())?;
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|e| e.to_string())?;
+    Ok(bytes.into_inner())
+}
+
+fn cutout_of(picture: DynamicImage) -> Result<Decoded, MatchError> {
     let rgba = picture.color().has_alpha().then(|| picture.to_rgba8());
     let rgb = picture.into_rgb8();
     let color = ColorImage::new(rgb.width(), rgb.height(), rgb.into_raw())?;
@@ -101,7 +145,9 @@ fn cutout_of(picture: DynamicImage) -> Result<Cutout, MatchError> {
         Some(rgba) if rgba.pixels().any(|p| p.0[3] < 128) => Cutout::masked(color, rgba.pixels().map(|p| p.0[3] >= 128))?,
         _ => Cutout::without_plain_border(color),
     };
-    Ok(cutout.trimmed())
+    let is_cut_out = cutout.is_cut_out();
+    let (cutout, rect) = cutout.trimmed_from();
+    Ok(Decoded { cutout, rect, is_cut_out })
 }
 
 /// Writes `cutout` as the next picture of `product` (PNG, alpha is the mask) and returns it as loaded from there.
@@ -119,13 +165,10 @@ pub fn add(dir: &Path, product: &str, cutout: &Cutout, provenance: &str) -> Resu
     let taken = sorted_entries(&folder)?;
     let name = (0u32..).map(|n| format!("{n:04}.png")).find(|n| !taken.iter().any(|p| p.ends_with(n))).unwrap_or_default();
     let (path, partial) = (folder.join(&name), folder.join(format!(".{name}.partial")));
-    let rgb = cutout.color().data().chunks_exact(3).zip(cutout.foreground());
-    let rgba: Vec<u8> = rgb.flat_map(|(p, f)| [p[0], p[1], p[2], *f]).collect();
-    let picture = RgbaImage::from_raw(cutout.color().width(), cutout.color().height(), rgba)
-        .ok_or_else(|| failed(&path, "its size does not fit its pixels".into()))?;
+    let picture = encode(cutout).map_err(|reason| failed(&path, reason))?;
     let noted = if provenance.is_empty() { Ok(()) } else { fs::write(path.with_extension("txt"), format!("{provenance}\n")) };
     let written = noted.map_err(|e| e.to_string());
-    let written = written.and_then(|()| picture.save_with_format(&partial, image::ImageFormat::Png).map_err(|e| e.to_string()));
+    let written = written.and_then(|()| fs::write(&partial, &picture).map_err(|e| e.to_string()));
     let written = written.and_then(|()| fs::rename(&partial, &path).map_err(|e| e.to_string()));
     if let Err(reason) = written {
         // The partial file is of no use; that it may not even be there is no second error.
@@ -143,13 +186,15 @@ fn sorted_entries(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(entries)
 }
 
-fn is_picture(path: &Path) -> bool {
+/// True for a file that is named like a picture and is not hidden.
+pub fn is_picture(path: &Path) -> bool {
     let hidden = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
     let known = path.extension().is_some_and(|e| ["png", "jpg", "jpeg"].iter().any(|k| e.eq_ignore_ascii_case(k)));
     !hidden && known && path.is_file()
 }
 
-fn is_product_name(name: &str) -> bool {
+/// True when `name` can name a product: 1 to 120 letters, digits, spaces, `.`, `_` or `-`, not starting with a dot.
+pub fn is_product_name(name: &str) -> bool {
     let allowed = |c: char| c.is_alphanumeric() || " ._-".contains(c);
     !name.is_empty() && name.chars().count() <= 120 && !name.starts_with('.') && name.chars().all(allowed)
 }

@@ -1,39 +1,61 @@
 //! The gallery in force, and the folder behind it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use intact_msgs::srv::{EnrolReferenceRequest, EnrolReferenceResponse, ListProductsRequest, ListProductsResponse};
-use matching::{Cutout, Gallery, GalleryOptions, Rejected, store};
+use matching::{Cutout, Gallery, GalleryOptions, Picture, Rejected, store};
 use node_kit::NodeError;
+use references::{GalleryUrl, NewReference, State, Store};
 use vision::ros::{color_from_ros, mask_from_ros};
 
 /// The enrolled products. Judging takes a snapshot; enrolling replaces it whole.
 pub(crate) struct Catalogue {
-    dir: Option<PathBuf>,
+    behind: Behind,
     gallery: Mutex<Arc<Gallery>>,
+}
+
+/// Where references are kept.
+enum Behind {
+    Nothing,
+    /// One folder a product.
+    Folder(PathBuf),
+    /// `sqlite:PATH`.
+    Store(Mutex<Store>),
 }
 
 impl Catalogue {
     /// Reads `references_dir`; empty means no gallery. Pictures that cannot be used come back beside it.
     pub fn open(references_dir: &str) -> Result<(Self, Vec<Rejected>), NodeError> {
+        let named = |e: &dyn std::fmt::Display| NodeError::msg(format!("parameter `references_dir`: {e}"));
+        let options = GalleryOptions::default();
+        if GalleryUrl::is_meant_by(references_dir) {
+            let url: GalleryUrl = references_dir.parse().map_err(|e: references::StoreError| named(&e))?;
+            let store = Store::open(&url).map_err(|e| named(&e))?;
+            let (enrolled, bad) = store.enrolled(None, &options.features).map_err(|e| named(&e))?;
+            let (gallery, rejected) = Gallery::new(enrolled, options);
+            let bad = bad.into_iter().map(|e| Rejected { picture: references_dir.to_owned(), reason: e.to_string() });
+            let catalogue = Self { behind: Behind::Store(Mutex::new(store)), gallery: Mutex::new(Arc::new(gallery)) };
+            return Ok((catalogue, bad.chain(rejected).collect()));
+        }
         let dir = (!references_dir.is_empty()).then(|| PathBuf::from(references_dir));
         let loaded = match &dir {
-            Some(dir) => store::load(dir).map_err(|e| NodeError::msg(format!("parameter `references_dir`: {e}")))?,
+            Some(dir) => store::load(dir).map_err(|e| named(&e))?,
             None => store::Loaded::default(),
         };
-        let (gallery, rejected) = Gallery::new(loaded.pictures, GalleryOptions::default());
+        let (gallery, rejected) = Gallery::new(loaded.pictures, options);
         let skipped = loaded.skipped.into_iter().chain(rejected).collect();
-        Ok((Self { dir, gallery: Mutex::new(Arc::new(gallery)) }, skipped))
+        Ok((Self { behind: dir.map_or(Behind::Nothing, Behind::Folder), gallery: Mutex::new(Arc::new(gallery)) }, skipped))
     }
 
     fn lock(&self) -> MutexGuard<'_, Arc<Gallery>> {
         self.gallery.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there is a folder at all.
-    pub fn has_folder(&self) -> bool {
-        self.dir.is_some()
+    /// Whether references are kept anywhere at all.
+    pub fn is_kept(&self) -> bool {
+        !matches!(self.behind, Behind::Nothing)
     }
 
     /// The gallery as it stands.
@@ -43,9 +65,10 @@ impl Catalogue {
 
     /// Service `~/enrol_reference`.
     pub fn enrol(&self, request: &EnrolReferenceRequest) -> EnrolReferenceResponse {
-        let outcome = match &self.dir {
-            Some(dir) => self.try_enrol(dir, request),
-            None => Err("the gallery has no folder to keep references in; start the node with `references_dir`".into()),
+        let outcome = if self.is_kept() {
+            self.try_enrol(request)
+        } else {
+            Err("the gallery has nothing to keep references in; start the node with `references_dir`".into())
         };
         let version = self.snapshot().version().to_owned();
         match outcome {
@@ -54,7 +77,7 @@ impl Catalogue {
         }
     }
 
-    fn try_enrol(&self, dir: &Path, request: &EnrolReferenceRequest) -> Result<String, String> {
+    fn try_enrol(&self, request: &EnrolReferenceRequest) -> Result<String, String> {
         let color = color_from_ros(&request.image).map_err(|e| e.to_string())?;
         let cutout = if request.mask.data.is_empty() {
             Cutout::whole(color)
@@ -73,11 +96,36 @@ impl Catalogue {
         };
         // One at a time from file to index: two enrolments must not take the same number, nor lose one another.
         let mut gallery = self.lock();
-        let picture = store::add(dir, &request.product, &cutout, &request.provenance).map_err(|e| e.to_string())?;
+        let picture = self.keep(&cutout, request)?;
         let reference = format!("{}/{}", picture.product, picture.name);
         *gallery = Arc::new(gallery.with(picture).map_err(|e| e.to_string())?);
         tracing::info!(%reference, provenance = %request.provenance, version = gallery.version(), "reference enrolled");
         Ok(reference)
+    }
+
+    /// Writes the picture where references are kept, and returns it as it will be read from there.
+    fn keep(&self, cutout: &Cutout, request: &EnrolReferenceRequest) -> Result<Picture, String> {
+        let store = match &self.behind {
+            Behind::Nothing => return Err("the gallery has nothing to keep references in".into()),
+            Behind::Folder(dir) => return store::add(dir, &request.product, cutout, &request.provenance).map_err(|e| e.to_string()),
+            Behind::Store(store) => store,
+        };
+        let cutout = cutout.clone().trimmed();
+        let new = NewReference {
+            product: request.product.clone(),
+            name: None,
+            cutout: cutout.clone(),
+            camera: request.image.header.frame_id.clone(),
+            provenance: request.provenance.clone(),
+            version: 1,
+            state: State::Active,
+            added_by: "gallery node".into(),
+            added_ns: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64),
+        };
+        // A store's calls are whole transactions: one that panicked left nothing half done.
+        let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = store.enrol(&new, &GalleryOptions::default().features).map_err(|e| e.to_string())?;
+        Ok(Picture { product: record.product, name: record.name, cutout })
     }
 
     /// Service `~/list_products`.

@@ -67,7 +67,7 @@ impl Component for Gallery {
         // Nothing is taken before the node is active.
         inspections.close();
         let mut subscriptions = vec![subscribe_inspections(ports, &inspections, &reporter)?, subscribe_arrivals(ports, &inputs)?];
-        if catalogue.has_folder() {
+        if catalogue.is_kept() {
             for camera in &now.cameras {
                 subscriptions.push(subscribe_frames(ports, camera, &inputs)?);
             }

@@ -3,7 +3,7 @@
 node_kit::parameters! {
     /// Parameters of the gallery node.
     pub struct GalleryParams {
-        /// Folder that holds one folder of pristine pictures a product. Empty: no gallery, perception decides alone.
+        /// Folder that holds one folder of pristine pictures a product, or `sqlite:PATH`. Empty: no gallery, perception decides alone.
         references_dir: String = String::new();
         /// Namespaces of the cameras whose colour images are compared.
         cameras: Vec<String> = vec!["camera".into()];

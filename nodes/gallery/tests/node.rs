@@ -251,6 +251,26 @@ fn enrolled_references_count_at_once_and_survive_a_restart() {
 }
 
 #[test]
+fn a_store_keeps_references_as_a_folder_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", dir.path().join("g.sqlite").display());
+    let rice = print(3, ITEM.w, ITEM.h);
+    let cell = Cell::new(Some(Path::new(&url)));
+    let client = cell.line.client::<EnrolReference>("gallery/enrol_reference").unwrap();
+    let image = color_to_ros(&rice, Header::default());
+    let request = EnrolReferenceRequest { product: "rice".into(), image, ..EnrolReferenceRequest::default() };
+    let answer = client.call(request.clone(), WAIT).unwrap();
+    assert!(answer.success, "{}", answer.message);
+    assert_eq!(cell.inspect(&rice, arrival("a")).product, "rice");
+    assert!(client.call(request, WAIT).unwrap().message.contains("enrolled already"));
+    cell.running.shut_down();
+    cell.context.shutdown();
+    let again = Cell::new(Some(Path::new(&url)));
+    let report = again.inspect(&rice, arrival("b"));
+    assert_eq!((report.product.as_str(), &report.gallery_version), ("rice", &answer.gallery_version));
+}
+
+#[test]
 fn bad_pictures_are_named_and_a_missing_folder_is_an_error() {
     let (dir, tea, _) = two_products();
     std::fs::write(dir.path().join("tea").join("broken.png"), b"no picture").unwrap();

@@ -1,0 +1,73 @@
+//! A writer is killed at any moment; what it had acknowledged is there, and nothing is half there.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use matching::{Cutout, FeatureOptions};
+use references::{GalleryUrl, NewReference, State, Store};
+use vision::ColorImage;
+
+const CHILD: &str = "REFERENCES_TEST_WRITES_TO";
+
+fn reference(n: u32) -> NewReference {
+    // Every picture is another one, and large enough to span many pages.
+    let data = (0..64 * 64u32).flat_map(|i| (i.wrapping_mul(2_654_435_761).wrapping_add(n) >> 7).to_le_bytes()[..3].to_vec()).collect();
+    NewReference {
+        product: format!("p{}", n % 3),
+        name: None,
+        cutout: Cutout::whole(ColorImage::new(64, 64, data).unwrap()),
+        camera: String::new(),
+        provenance: String::new(),
+        version: 1,
+        state: State::Active,
+        added_by: "child".into(),
+        added_ns: i64::from(n),
+    }
+}
+
+/// Not a test by itself: what the killed process runs.
+#[test]
+fn child_that_writes_until_it_is_killed() {
+    let Some(path) = std::env::var_os(CHILD) else { return };
+    let mut store = Store::open(&GalleryUrl::sqlite(path)).unwrap();
+    let known = store.history(None).unwrap().len() as u32;
+    for n in known.. {
+        let record = store.enrol(&reference(n), &FeatureOptions::default()).unwrap();
+        // Past the test harness's capture.
+        writeln!(std::io::stderr(), "enrolled {}/{}", record.product, record.name).unwrap();
+    }
+}
+
+#[test]
+fn a_killed_writer_leaves_everything_it_acknowledged_and_nothing_half() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = GalleryUrl::sqlite(dir.path().join("gallery.sqlite"));
+    let mut acknowledged = Vec::new();
+    for round in 0..12u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_that_writes_until_it_is_killed", "--nocapture"])
+            .env(CHILD, url.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        // At least one is written; then it is killed somewhere in the next ones.
+        acknowledged.push(lines.next().expect("the child writes").unwrap());
+        std::thread::sleep(Duration::from_millis(3 + 7 * round % 40));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        acknowledged.extend(lines.map_while(Result::ok));
+
+        let store = Store::open_for_reading(&url).unwrap();
+        assert_eq!(store.check().unwrap(), Vec::<String>::new(), "round {round}");
+        let there: Vec<String> = store.history(None).unwrap().iter().map(|e| format!("enrolled {}/{}", e.product, e.reference)).collect();
+        let missing: Vec<&String> = acknowledged.iter().filter(|line| !there.contains(line)).collect();
+        assert!(missing.is_empty(), "round {round}: acknowledged and lost: {missing:?}");
+        let (enrolled, bad) = store.enrolled(None, &FeatureOptions::default()).unwrap();
+        assert!(bad.is_empty() && enrolled.len() == there.len());
+    }
+    assert!(acknowledged.len() > 24, "the child wrote only {} references", acknowledged.len());
+}

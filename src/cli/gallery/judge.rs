@@ -1,0 +1,227 @@
+//! What the gallery says of pictures.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use captures::load_rgbd;
+use clap::Args;
+use inspection::Inspector;
+use matching::{Cutout, Discrepancy, FeatureOptions, Gallery, GalleryOptions, Identification, Scene, store as pictures, store::Decoded};
+use references::Store;
+use serde::Serialize;
+use vision::Rect;
+
+use super::{Common, exit_code};
+
+/// A finding of perception is explained by the reference when at least this share of its box was compared …
+const EXPLAINED_COMPARED: f32 = 0.5;
+/// … and differs there by no more than this on average.
+const EXPLAINED_DIFFERENCE: f32 = 0.15;
+
+#[derive(Debug, Args)]
+pub struct IdentifyArgs {
+    /// Pictures (PNG, JPEG)
+    #[arg(required = true, value_name = "IMG")]
+    images: Vec<PathBuf>,
+    /// Products that it can be (a tote's manifest); without, all
+    #[arg(long, value_delimiter = ',', value_name = "a,b,c")]
+    candidates: Vec<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The product that the pictures should show
+    #[arg(long, value_name = "ID")]
+    product: String,
+    /// Pictures (PNG, JPEG)
+    #[arg(required = true, value_name = "IMG")]
+    images: Vec<PathBuf>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Serialize)]
+struct Ranked {
+    product: String,
+    score: f32,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct IdentifyLine {
+    image: PathBuf,
+    ranking: Vec<Ranked>,
+    decision: &'static str,
+    ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct FindingLine {
+    kind: &'static str,
+    /// x, y, width, height in the picture, pixels.
+    bbox: [u32; 4],
+    score: f32,
+}
+
+/// Units of a set; null: not counted.
+#[derive(Debug, Default, Serialize)]
+struct Units {
+    expected: Option<u32>,
+    seen: Option<u32>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct VerifyLine {
+    image: PathBuf,
+    /// Null when nothing could be compared.
+    anomaly_score: Option<f32>,
+    coverage: f32,
+    findings: Vec<FindingLine>,
+    explained_away: usize,
+    units: Units,
+    ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+pub fn identify(args: &IdentifyArgs) -> Result<ExitCode> {
+    let candidates = (!args.candidates.is_empty()).then_some(args.candidates.as_slice());
+    let gallery = load(&args.common.read()?, candidates)?;
+    if let Some(names) = candidates {
+        let products = gallery.products();
+        let missing: Vec<&str> = names.iter().map(String::as_str).filter(|n| !products.contains_key(n)).collect();
+        if !missing.is_empty() {
+            eprintln!("intact: not in the gallery, so never recognised: {}", missing.join(", "));
+        }
+    }
+    let mut failed = 0;
+    for image in &args.images {
+        let started = Instant::now();
+        let mut line = IdentifyLine { image: image.clone(), decision: "unknown", ..IdentifyLine::default() };
+        match find(&gallery, image, candidates) {
+            Ok(found) => {
+                line.decision = if found.is_match { "match" } else { "unknown" };
+                line.ranking = found.ranking.into_iter().map(|c| Ranked { product: c.product, score: c.score }).collect();
+            }
+            Err(error) => {
+                failed += 1;
+                eprintln!("intact: {}: {error}", image.display());
+                line.error = Some(error);
+            }
+        }
+        line.ms = started.elapsed().as_secs_f64() * 1e3;
+        if args.common.json {
+            say!("{}", serde_json::to_string(&line)?);
+        } else if line.error.is_none() {
+            let best: Vec<String> = line.ranking.iter().take(3).map(|r| format!("{} {:.2}", r.product, r.score)).collect();
+            say!("{}: {} ({})", image.display(), line.decision, best.join(", "));
+        }
+    }
+    Ok(exit_code(failed))
+}
+
+pub fn verify(args: &VerifyArgs) -> Result<ExitCode> {
+    let gallery = load(&args.common.read()?, Some(std::slice::from_ref(&args.product)))?;
+    ensure!(!gallery.is_empty(), "product {} has no active reference in {}", args.product, args.common.url()?);
+    let mut failed = 0;
+    for image in &args.images {
+        let started = Instant::now();
+        let mut line = VerifyLine { image: image.clone(), ..VerifyLine::default() };
+        match compare(&gallery, &args.product, image) {
+            Ok(found) => tell(&mut line, found, image),
+            Err(error) => {
+                failed += 1;
+                eprintln!("intact: {}: {error}", image.display());
+                line.error = Some(error);
+            }
+        }
+        line.ms = started.elapsed().as_secs_f64() * 1e3;
+        if args.common.json {
+            say!("{}", serde_json::to_string(&line)?);
+        } else if line.error.is_none() {
+            let score = line.anomaly_score.map_or_else(|| "not compared".to_owned(), |s| format!("anomaly {s:.2}"));
+            let findings: Vec<String> = line.findings.iter().map(|f| format!("{} {:.2}", f.kind, f.score)).collect();
+            say!("{}: {score}, coverage {:.2} {}", image.display(), line.coverage, findings.join(", "));
+        }
+    }
+    Ok(exit_code(failed))
+}
+
+/// The active references as a gallery; what cannot be used is named.
+pub fn load(store: &Store, products: Option<&[String]>) -> Result<Gallery> {
+    let options = GalleryOptions::default();
+    let (enrolled, bad) = store.enrolled(products, &options.features)?;
+    bad.iter().for_each(|error| eprintln!("intact: {error}"));
+    let (gallery, rejected) = Gallery::new(enrolled, options);
+    rejected.iter().for_each(|r| eprintln!("intact: reference {} is left out: {}", r.picture, r.reason));
+    Ok(gallery)
+}
+
+fn find(gallery: &Gallery, image: &Path, candidates: Option<&[String]>) -> Result<Identification, String> {
+    let picture = pictures::read_whole(image)?;
+    let found = if picture.is_cut_out {
+        gallery.prepare(picture.cutout).map(|item| gallery.identify(&item, candidates))
+    } else {
+        Scene::of(picture.cutout, &FeatureOptions::of_a_scene()).and_then(|scene| gallery.search(&scene, candidates))
+    };
+    found.map_err(|e| e.to_string())
+}
+
+/// What a picture of a product differs in, and where its cutout lies in the picture. `None`: nothing could be compared.
+fn compare(gallery: &Gallery, product: &str, image: &Path) -> Result<Option<(Discrepancy, Rect)>, String> {
+    let Decoded { cutout, rect, is_cut_out } = pictures::read_whole(image)?;
+    let located = if is_cut_out { None } else { locate(gallery, product, &cutout).map_err(|e| e.to_string())? };
+    let (cutout, rect) = located.unwrap_or((cutout, rect));
+    let item = gallery.prepare(cutout).map_err(|e| e.to_string())?;
+    let found = gallery.compare(&item, product).map_err(|e| e.to_string())?;
+    Ok(found.map(|discrepancy| (discrepancy, rect)))
+}
+
+fn locate(gallery: &Gallery, product: &str, picture: &Cutout) -> Result<Option<(Cutout, Rect)>, matching::MatchError> {
+    let scene = Scene::of(picture.clone(), &FeatureOptions::of_a_scene())?;
+    Ok(gallery.locate(&scene, product)?.map(|located| (located.cutout, located.rect)))
+}
+
+fn tell(line: &mut VerifyLine, found: Option<(Discrepancy, Rect)>, image: &Path) {
+    let Some((found, rect)) = found else { return };
+    line.anomaly_score = Some(found.score);
+    line.coverage = found.coverage;
+    let findings = found.findings.iter();
+    line.findings = findings
+        .map(|f| FindingLine { kind: f.kind.name(), bbox: [rect.x + f.bbox.x, rect.y + f.bbox.y, f.bbox.w, f.bbox.h], score: f.score })
+        .collect();
+    line.explained_away = explained_away(&found, rect, image);
+}
+
+/// How many of perception's findings above its threshold lie where the item shows what its reference shows.
+fn explained_away(found: &Discrepancy, rect: Rect, image: &Path) -> usize {
+    // Perception is a second opinion here: where it cannot judge the picture, it explains nothing.
+    let Ok(frame) = load_rgbd(image, None, None) else { return 0 };
+    let Ok(inspection) = Inspector::default().inspect(&frame, None, &mut |_| {}) else { return 0 };
+    let defects = inspection.items.iter().flat_map(|item| &item.defects).filter(|d| d.score > inspection.damage_threshold);
+    defects.filter_map(|d| d.bbox).filter(|bbox| is_on_reference(found, rect, *bbox)).count()
+}
+
+fn is_on_reference(found: &Discrepancy, rect: Rect, bbox: Rect) -> bool {
+    let (width, height) = (found.map.width(), found.map.height());
+    let (mut n, mut compared, mut sum) = (0u32, 0u32, 0f32);
+    for y in bbox.y..bbox.y + bbox.h {
+        for x in bbox.x..bbox.x + bbox.w {
+            n += 1;
+            let Some((x, y)) = x.checked_sub(rect.x).zip(y.checked_sub(rect.y)).filter(|(x, y)| *x < width && *y < height) else {
+                continue;
+            };
+            let at = (y * width + x) as usize;
+            if found.compared.get(at).is_some_and(|c| *c > 0) {
+                compared += 1;
+                sum += found.map.data().get(at).copied().unwrap_or(0.0);
+            }
+        }
+    }
+    compared as f32 >= EXPLAINED_COMPARED * n.max(1) as f32 && sum <= EXPLAINED_DIFFERENCE * compared as f32
+}

@@ -1,0 +1,323 @@
+//! What changes and lists the gallery.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Args;
+use indicatif::ProgressBar;
+use matching::{GalleryOptions, store as pictures};
+use references::{NewReference, Source, State, Store, StoreError};
+use serde_json::json;
+
+use super::{Common, exit_code};
+use crate::cli::table;
+
+#[derive(Debug, Args)]
+pub struct EnrolArgs {
+    /// The product that the pictures show
+    #[arg(long, value_name = "ID")]
+    product: String,
+    /// Pictures (PNG, JPEG), or folders of pictures
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Version of the product's design, from 1
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    design: u32,
+    /// Camera that took them
+    #[arg(long, default_value = "")]
+    camera: String,
+    /// Put them into quarantine: kept, not compared with
+    #[arg(long)]
+    quarantine: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// Folder of products
+    folder: PathBuf,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The product
+    #[arg(value_name = "PRODUCT")]
+    product: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+pub struct RetireArgs {
+    /// The product
+    #[arg(long, value_name = "ID")]
+    product: String,
+    /// One reference of it; without, all
+    #[arg(long, value_name = "NAME")]
+    reference: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// The product
+    #[arg(long, value_name = "ID")]
+    product: String,
+    /// Back to the state after this event of the history (`intact gallery show`); without, before the last change
+    #[arg(long, value_name = "EVENT")]
+    to: Option<i64>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Folder to write to
+    folder: PathBuf,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    common: Common,
+}
+
+pub fn enrol(args: &EnrolArgs) -> Result<ExitCode> {
+    let mut sources = Vec::new();
+    for path in &args.paths {
+        let files = if path.is_dir() { files_of(path)? } else { vec![path.clone()] };
+        ensure!(!files.is_empty(), "{} holds no PNG or JPEG picture", path.display());
+        sources.extend(files.into_iter().map(|path| Source { product: args.product.clone(), path }));
+    }
+    ensure!(args.design >= 1, "--design counts from 1");
+    let state = if args.quarantine { State::Quarantined } else { State::Active };
+    add(&args.common, &sources, &Tags { camera: &args.camera, version: args.design, state })
+}
+
+/// The pictures of a folder: of its `train/good` where it has one (MVTec), else its own.
+fn files_of(dir: &Path) -> Result<Vec<PathBuf>> {
+    let good = dir.join("train/good");
+    let dir = if good.is_dir() { good } else { dir.to_path_buf() };
+    let entries = std::fs::read_dir(&dir).with_context(|| dir.display().to_string())?;
+    let mut files: Vec<PathBuf> = entries.map(|e| e.map(|e| e.path())).collect::<std::io::Result<_>>()?;
+    files.retain(|p| pictures::is_picture(p));
+    files.sort();
+    Ok(files)
+}
+
+pub fn import(args: &ImportArgs) -> Result<ExitCode> {
+    let (layout, sources) = references::find(&args.folder)?;
+    if !args.common.json {
+        let layout = serde_json::to_value(layout)?;
+        say!("{}: layout {}, {} picture(s)", args.folder.display(), layout.as_str().unwrap_or_default(), sources.len());
+    }
+    add(&args.common, &sources, &Tags { camera: "", version: 1, state: State::Active })
+}
+
+/// What is noted beside every picture of one command.
+struct Tags<'a> {
+    camera: &'a str,
+    version: u32,
+    state: State,
+}
+
+/// Enrols picture after picture. A picture that is enrolled already is no failure: the command can be repeated.
+fn add(common: &Common, sources: &[Source], tags: &Tags) -> Result<ExitCode> {
+    let mut store = common.write()?;
+    let progress = if common.json { ProgressBar::hidden() } else { ProgressBar::new(sources.len() as u64) };
+    let (mut added, mut known, mut refused) = (0, 0, Vec::new());
+    for source in sources {
+        match add_one(&mut store, source, tags) {
+            Ok(record) => {
+                added += 1;
+                if common.json {
+                    say!(
+                        "{}",
+                        json!({"picture": source.path, "product": record.product, "reference": record.name, "state": record.state, "features": record.features})
+                    );
+                }
+            }
+            Err(Refusal::Known(name)) => {
+                known += 1;
+                if common.json {
+                    say!("{}", json!({"picture": source.path, "product": source.product, "reference": name, "state": "known"}));
+                }
+            }
+            Err(Refusal::Picture(reason)) => {
+                if common.json {
+                    say!("{}", json!({"picture": source.path, "product": source.product, "error": reason}));
+                }
+                refused.push(format!("{}: {reason}", source.path.display()));
+            }
+            Err(Refusal::Store(error)) => return Err(error.into()),
+        }
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    refused.iter().for_each(|line| eprintln!("intact: {line}"));
+    if !common.json {
+        say!("{added} reference(s) enrolled, {known} known already, {} refused; gallery {}", refused.len(), common.url()?);
+    }
+    Ok(exit_code(refused.len()))
+}
+
+enum Refusal {
+    /// Enrolled before, under this name.
+    Known(String),
+    /// This picture is of no use.
+    Picture(String),
+    /// The gallery failed: going on makes no sense.
+    Store(StoreError),
+}
+
+fn add_one(store: &mut Store, source: &Source, tags: &Tags) -> Result<references::ReferenceRecord, Refusal> {
+    let cutout = pictures::read(&source.path).map_err(Refusal::Picture)?;
+    let new = NewReference {
+        product: source.product.clone(),
+        name: source.path.file_stem().map(|n| n.to_string_lossy().into_owned()),
+        cutout,
+        camera: tags.camera.to_owned(),
+        provenance: source.path.display().to_string(),
+        version: tags.version,
+        state: tags.state,
+        added_by: actor(),
+        added_ns: now_ns(),
+    };
+    store.enrol(&new, &GalleryOptions::default().features).map_err(|error| match error {
+        StoreError::Duplicate { name, .. } => Refusal::Known(name),
+        StoreError::Picture { reason, .. } => Refusal::Picture(reason),
+        error @ StoreError::ProductName(_) => Refusal::Picture(error.to_string()),
+        error => Refusal::Store(error),
+    })
+}
+
+fn actor() -> String {
+    std::env::var("USER").ok().filter(|u| !u.is_empty()).unwrap_or_else(|| "intact gallery".into())
+}
+
+fn now_ns() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64)
+}
+
+pub fn list(args: &ListArgs) -> Result<ExitCode> {
+    let products = args.common.read()?.products()?;
+    if args.common.json {
+        products.iter().try_for_each(|p| serde_json::to_string(p).map(|line| say!("{line}")))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut rows = table::table(&["product", "active", "quarantined", "retired", "design"]);
+    for p in &products {
+        rows.add_row(vec![
+            p.product.as_str().into(),
+            table::number(p.active),
+            table::number(p.quarantined),
+            table::number(p.retired),
+            table::number(p.version),
+        ]);
+    }
+    say!("{rows}");
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn show(args: &ShowArgs) -> Result<ExitCode> {
+    let store = args.common.read()?;
+    let (records, history) = (store.references(&args.product)?, store.history(Some(&args.product))?);
+    if args.common.json {
+        say!("{}", json!({"product": args.product, "references": records, "history": history}));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut rows = table::table(&["reference", "state", "design", "pixels", "features", "from"]);
+    for r in &records {
+        rows.add_row(vec![
+            r.name.as_str().into(),
+            r.state.as_str().into(),
+            table::number(r.version),
+            table::number(format!("{}x{}", r.width, r.height)),
+            table::number(r.features),
+            r.provenance.as_str().into(),
+        ]);
+    }
+    say!("{rows}");
+    for e in history {
+        say!("event {}: {} {} {} is {} ({})", e.sequence, e.actor, e.action, e.reference, e.state, e.detail);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn retire(args: &RetireArgs) -> Result<ExitCode> {
+    // A product that is not there must not make an empty gallery.
+    args.common.read()?;
+    let mut store = args.common.write()?;
+    let changed = store.set_state(&args.product, args.reference.as_deref(), State::Retired, (&actor(), "retire", now_ns()))?;
+    tell_changed(&args.common, &args.product, "retired", &changed);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn rollback(args: &RollbackArgs) -> Result<ExitCode> {
+    args.common.read()?;
+    let changed = args.common.write()?.roll_back(&args.product, args.to, &actor(), now_ns())?;
+    tell_changed(&args.common, &args.product, "rolled_back", &changed);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell_changed(common: &Common, product: &str, what: &str, changed: &[String]) {
+    if common.json {
+        say!("{}", json!({"product": product, what: changed}));
+    } else {
+        say!("{product}: {} reference(s) {}: {}", changed.len(), what.replace('_', " "), changed.join(", "));
+    }
+}
+
+pub fn export(args: &ExportArgs) -> Result<ExitCode> {
+    let store = args.common.read()?;
+    let mut written = 0;
+    for product in store.products()? {
+        let active = store.references(&product.product)?.into_iter().filter(|r| r.state == State::Active);
+        for record in active {
+            let png = pictures::encode(&store.picture(&record.product, &record.name)?).map_err(anyhow::Error::msg)?;
+            let folder = args.folder.join(&record.product);
+            // A name may come from a file of another system: nothing in it may leave the folder.
+            let name: String = record.name.chars().map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
+            let path = folder.join(format!("{}.png", name.trim_start_matches('.')));
+            std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, png)).with_context(|| path.display().to_string())?;
+            written += 1;
+        }
+    }
+    if args.common.json {
+        say!("{}", json!({"folder": args.folder, "written": written}));
+    } else {
+        say!("{written} reference(s) in {}", args.folder.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn check(args: &CheckArgs) -> Result<ExitCode> {
+    let store = args.common.read()?;
+    let (found, products) = (store.check()?, store.products()?);
+    if args.common.json {
+        say!("{}", json!({"ok": found.is_empty(), "findings": found, "products": products.len()}));
+    } else {
+        found.iter().for_each(|line| say!("{line}"));
+        say!(
+            "{}: {} product(s), {}",
+            args.common.url()?,
+            products.len(),
+            if found.is_empty() { "all is well".into() } else { format!("{} finding(s)", found.len()) }
+        );
+    }
+    Ok(exit_code(found.len()))
+}

@@ -1,0 +1,104 @@
+//! `intact gallery`: the products that the cell knows, and what it says of pictures.
+
+mod judge;
+mod keep;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Subcommand};
+pub use judge::load;
+use references::{GalleryUrl, Store};
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Examples:
+  intact gallery import references/                         DIR/<product>/*.png; also ARC, MVTec and table layouts
+  intact gallery enrol --product tea-200 top.png side.png   pictures or folders of one product
+  intact gallery identify item.jpg --json                   which product is it?
+  intact gallery verify --product tea-200 item.jpg --json   is it as it should be?
+  intact gallery retire --product tea-200 --reference 0003  keep it, but compare with it no longer
+  intact gallery rollback --product tea-200                 undo the last change
+  intact run --source booth --references sqlite:gallery.sqlite
+
+A picture's alpha channel says what is the item; a plain border is background; otherwise the item is looked for in the whole picture.
+
+Exit codes: 0 all went well; 1 some pictures were refused or could not be judged, or `check` found something; 2 nothing could be done.")]
+pub enum GalleryCommand {
+    /// Add reference pictures of one product: pictures, or folders of them
+    Enrol(keep::EnrolArgs),
+    /// Add the references of a folder of products (own, ARC, MVTec or table layout)
+    Import(keep::ImportArgs),
+    /// List the products
+    List(keep::ListArgs),
+    /// Show a product's references and history
+    Show(keep::ShowArgs),
+    /// Say which product a picture shows; one line a picture
+    Identify(judge::IdentifyArgs),
+    /// Compare pictures with the references of a product; one line a picture
+    Verify(judge::VerifyArgs),
+    /// Take references out of use; they are kept
+    Retire(keep::RetireArgs),
+    /// Bring a product's references back to an earlier state
+    Rollback(keep::RollbackArgs),
+    /// Write the active references to a folder, DIR/<product>/<name>.png
+    Export(keep::ExportArgs),
+    /// Look for damage of the file
+    Check(keep::CheckArgs),
+}
+
+/// What every gallery command takes.
+#[derive(Debug, Args)]
+struct Common {
+    /// The gallery, sqlite:PATH [default: intact/gallery.sqlite in the user's data folder]
+    #[arg(long, value_name = "URL")]
+    gallery: Option<String>,
+    /// Print JSON, one line a result
+    #[arg(long)]
+    json: bool,
+}
+
+impl Common {
+    fn url(&self) -> Result<GalleryUrl> {
+        match &self.gallery {
+            Some(text) => Ok(text.parse()?),
+            None => Ok(GalleryUrl::sqlite(data_folder()?.join("intact/gallery.sqlite"))),
+        }
+    }
+
+    fn read(&self) -> Result<Store> {
+        Ok(Store::open_for_reading(&self.url()?)?)
+    }
+
+    fn write(&self) -> Result<Store> {
+        Ok(Store::open(&self.url()?)?)
+    }
+}
+
+/// Where programs keep a user's data.
+fn data_folder() -> Result<PathBuf> {
+    let named = |key: &str| std::env::var_os(key).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let home = || named("HOME").map(|home| home.join(".local/share"));
+    named("XDG_DATA_HOME").or_else(home).context("neither XDG_DATA_HOME nor HOME is set: give the gallery with --gallery sqlite:PATH")
+}
+
+pub fn run(command: GalleryCommand) -> Result<ExitCode> {
+    match command {
+        GalleryCommand::Enrol(args) => keep::enrol(&args),
+        GalleryCommand::Import(args) => keep::import(&args),
+        GalleryCommand::List(args) => keep::list(&args),
+        GalleryCommand::Show(args) => keep::show(&args),
+        GalleryCommand::Identify(args) => judge::identify(&args),
+        GalleryCommand::Verify(args) => judge::verify(&args),
+        GalleryCommand::Retire(args) => keep::retire(&args),
+        GalleryCommand::Rollback(args) => keep::rollback(&args),
+        GalleryCommand::Export(args) => keep::export(&args),
+        GalleryCommand::Check(args) => keep::check(&args),
+    }
+}
+
+/// 0 when all went well, else 1.
+fn exit_code(failed: usize) -> ExitCode {
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}

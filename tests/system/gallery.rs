@@ -1,0 +1,170 @@
+//! `intact gallery`: what it keeps, what it says of pictures, and how it fails.
+
+use std::path::Path;
+
+use image::{Rgb, RgbImage};
+use serde_json::Value;
+
+use crate::support::{intact, intact_ok, json_lines, real_data};
+
+/// Print of its own for each seed: blocks of six colours.
+fn print(seed: u32, width: u32, height: u32) -> RgbImage {
+    let colors = [[230, 40, 40], [40, 60, 200], [240, 220, 60], [20, 20, 20], [250, 250, 250], [40, 160, 80]];
+    RgbImage::from_fn(width, height, |x, y| {
+        // Mixed well: prints of two seeds must not be shifted copies of each other.
+        let mut cell = (x / 9) | (y / 7) << 8 | seed << 16;
+        for _ in 0..3 {
+            cell = (cell ^ (cell >> 15)).wrapping_mul(0x2c1b_3c6d).rotate_left(11);
+        }
+        Rgb(colors[(cell >> 8) as usize % colors.len()])
+    })
+}
+
+/// The item on a table, taken from somewhat farther away.
+fn on_a_table(item: &RgbImage) -> RgbImage {
+    let mut table = RgbImage::from_fn(640, 480, |x, y| Rgb([150 + (x / 40) as u8, 130 + (y / 60) as u8, 105]));
+    let (w, h) = (item.width() * 4 / 5, item.height() * 4 / 5);
+    let small = image::imageops::resize(item, w, h, image::imageops::FilterType::Triangle);
+    image::imageops::replace(&mut table, &small, 300, 180);
+    table
+}
+
+struct Desk {
+    dir: tempfile::TempDir,
+}
+
+impl Desk {
+    /// Two products in folders, imported.
+    fn new() -> Self {
+        let desk = Self { dir: tempfile::tempdir().unwrap() };
+        for (product, seed) in [("tea", 1), ("coffee", 2)] {
+            std::fs::create_dir_all(desk.dir.path().join("products").join(product)).unwrap();
+            print(seed, 180, 140).save(desk.dir.path().join(format!("products/{product}/front.png"))).unwrap();
+        }
+        let lines = desk.run(&["import", &desk.path("products")]);
+        assert!(lines.iter().all(|l| l["state"] == "active") && lines.len() == 2, "{lines:?}");
+        desk
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
+    }
+
+    fn url(&self) -> String {
+        format!("sqlite:{}", self.path("g.sqlite"))
+    }
+
+    fn save(&self, name: &str, picture: &RgbImage) -> String {
+        picture.save(self.dir.path().join(name)).unwrap();
+        self.path(name)
+    }
+
+    fn run(&self, args: &[&str]) -> Vec<Value> {
+        let url = self.url();
+        let all = [&["gallery"], args, &["--gallery", &url, "--json"]].concat();
+        json_lines(&intact_ok(&all))
+    }
+
+    /// Exit code, JSON lines, and what was said of the failure.
+    fn fails(&self, args: &[&str]) -> (Option<i32>, Vec<Value>, String) {
+        let url = self.url();
+        let output = intact(&[&["gallery"], args, &["--gallery", &url, "--json"]].concat());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), json_lines(&text(&output.stdout)), text(&output.stderr))
+    }
+}
+
+#[test]
+fn identifies_and_verifies_before_an_unknown_background() {
+    let desk = Desk::new();
+    let whole = desk.save("whole.png", &on_a_table(&print(1, 180, 140)));
+    let stranger = desk.save("stranger.png", &on_a_table(&print(7, 180, 140)));
+    let turned = desk.save("turned.png", &image::imageops::rotate180(&on_a_table(&print(1, 180, 140))));
+    let found = desk.run(&["identify", &whole, &stranger, &turned]);
+    let best = |line: &Value| line["ranking"][0]["product"].as_str().unwrap().to_owned();
+    assert_eq!((best(&found[0]).as_str(), found[0]["decision"].as_str()), ("tea", Some("match")), "{}", found[0]);
+    assert_eq!(found[1]["decision"], "unknown", "{}", found[1]);
+    assert_eq!((best(&found[2]).as_str(), found[2]["decision"].as_str()), ("tea", Some("match")), "{}", found[2]);
+    assert!(found.iter().all(|l| l["ranking"].as_array().unwrap().len() == 2 && l["ms"].as_f64().unwrap() > 0.0));
+    let asked = desk.run(&["identify", &whole, "--candidates", "coffee"]);
+    assert_eq!((asked[0]["decision"].as_str(), asked[0]["ranking"].as_array().unwrap().len()), (Some("unknown"), 1));
+
+    let mut hurt = on_a_table(&print(1, 180, 140));
+    for (x, y) in (0..40 * 40).map(|i| (350 + i % 40, 215 + i / 40)) {
+        hurt.put_pixel(x, y, Rgb([90, 70, 20]));
+    }
+    let hurt = desk.save("hurt.png", &hurt);
+    let seen = desk.run(&["verify", "--product", "tea", &whole, &hurt]);
+    let score = |line: &Value| line["anomaly_score"].as_f64().unwrap();
+    assert!(score(&seen[0]) < 0.4 && score(&seen[1]) > 0.5, "{seen:#?}");
+    let bbox: Vec<f64> = seen[1]["findings"][0]["bbox"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+    let middle = (bbox[0] + bbox[2] / 2.0, bbox[1] + bbox[3] / 2.0);
+    assert!((middle.0 - 370.0).abs() < 25.0 && (middle.1 - 235.0).abs() < 25.0, "the finding lies where the stain is: {bbox:?}");
+    assert!(seen[1]["coverage"].as_f64().unwrap() > 0.5 && seen[1]["units"]["seen"].is_null());
+}
+
+#[test]
+fn keeps_retires_rolls_back_exports_and_checks() {
+    let desk = Desk::new();
+    let side = desk.save("side.png", &print(3, 180, 140));
+    assert_eq!(desk.run(&["enrol", "--product", "tea", &side])[0]["reference"], "side");
+    assert_eq!(desk.run(&["enrol", "--product", "tea", &side])[0]["state"], "known", "enrolling twice is no second reference");
+    let active = || desk.run(&["list"]).iter().find(|p| p["product"] == "tea").unwrap()["active"].as_u64().unwrap();
+    assert_eq!(active(), 2);
+    assert_eq!(desk.run(&["retire", "--product", "tea", "--reference", "front"])[0]["retired"][0], "front");
+    assert_eq!(active(), 1);
+    desk.run(&["rollback", "--product", "tea"]);
+    assert_eq!(active(), 2);
+    let shown = &desk.run(&["show", "tea"])[0];
+    assert_eq!((shown["references"].as_array().unwrap().len(), shown["history"].as_array().unwrap().len()), (2, 4), "{shown}");
+    assert_eq!(desk.run(&["export", &desk.path("out")])[0]["written"], 3);
+    assert!(Path::new(&desk.path("out/tea/side.png")).is_file());
+    assert_eq!(desk.run(&["check"])[0]["ok"], true);
+}
+
+#[test]
+fn bad_input_is_told_and_nothing_is_made() {
+    let desk = Desk::new();
+    let gray = desk.save("gray.png", &RgbImage::from_pixel(640, 480, Rgb([128, 128, 128])));
+    assert_eq!(desk.run(&["identify", &gray])[0]["decision"], "unknown");
+    let plane = &desk.run(&["verify", "--product", "tea", &gray])[0];
+    assert!(plane["anomaly_score"].is_null() && plane["coverage"] == 0.0, "nothing was compared, and nothing is fine: {plane}");
+
+    std::fs::write(desk.path("broken.png"), b"no picture").unwrap();
+    let (code, lines, _) = desk.fails(&["identify", &desk.path("broken.png"), &gray]);
+    assert_eq!((code, lines.len()), (Some(1), 2), "a broken picture does not stop the others");
+    assert!(lines[0]["error"].is_string() && lines[0]["decision"] == "unknown");
+    let (code, _, said) = desk.fails(&["enrol", "--product", "tea", &desk.path("broken.png")]);
+    assert!(code == Some(1) && said.contains("broken.png"), "{said}");
+    let (code, _, said) = desk.fails(&["verify", "--product", "cocoa", &gray]);
+    assert!(code == Some(2) && said.contains("cocoa"), "{said}");
+    let (code, _, said) = desk.fails(&["import", &desk.path("nowhere")]);
+    assert!(code == Some(2) && said.contains("nowhere"), "{said}");
+
+    let missing = format!("sqlite:{}", desk.path("none.sqlite"));
+    for args in [&["list"][..], &["retire", "--product", "tea"], &["check"], &["identify", &gray]] {
+        let output = intact(&[&["gallery"], args, &["--gallery", &missing]].concat());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("enrol a product first"));
+    }
+    assert!(!Path::new(&desk.path("none.sqlite")).exists());
+    let output = intact(&["gallery", "list", "--gallery", "postgres://fleet/gallery"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not supported yet"));
+}
+
+#[test]
+fn real_things_on_a_table_are_recognised() {
+    let Some(data) = real_data("gallery", "retail_arc2017") else { return };
+    let desk = Desk::new();
+    desk.run(&["import", &data.display().to_string()]);
+    let pictures: Vec<String> = ["crayons", "robots_everywhere", "band_aid_tape"]
+        .iter()
+        .map(|p| data.join(p).join("capture_1.jpg").display().to_string())
+        .collect();
+    let args: Vec<&str> = std::iter::once("identify").chain(pictures.iter().map(String::as_str)).collect();
+    for line in desk.run(&args) {
+        let best = line["ranking"][0]["product"].as_str().unwrap();
+        assert!(line["image"].as_str().unwrap().contains(best) && line["decision"] == "match", "{line}");
+        assert_eq!(line["ranking"].as_array().unwrap().len(), 26, "every product is ranked");
+    }
+}
