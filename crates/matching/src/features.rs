@@ -48,7 +48,7 @@ impl FeatureOptions {
 
 impl Default for FeatureOptions {
     fn default() -> Self {
-        Self { work_px: 300, max_upscale: 2.5, max_features: 400 }
+        Self { work_px: 360, max_upscale: 2.5, max_features: 400 }
     }
 }
 
