@@ -32,6 +32,10 @@ const WAITING: usize = 256;
 /// How long the end of a node waits for its last words.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
+/// What carries our messages logs as it does so, on threads of its own: published, each message would bring the next.
+/// `log` is where `tracing` puts all that comes from crates that use the crate `log`.
+const CARRIERS: [&str; 5] = ["log", "rustdds", "ros2_client", "mio", "r2r"];
+
 static NODES: Mutex<Vec<Logger>> = Mutex::new(Vec::new());
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 static LOST: AtomicU64 = AtomicU64::new(0);
@@ -103,9 +107,12 @@ impl<S: Subscriber> Layer<S> for Rosout {
         if IS_PUBLISHER.get() {
             return;
         }
+        let target = event.metadata().target();
+        if CARRIERS.contains(&crate_of(target)) {
+            return;
+        }
         let mut words = Words::default();
         event.record(&mut words);
-        let target = event.metadata().target();
         let Some((name, publisher)) = logger_of(words.node.as_deref(), target) else { return };
         let meta = event.metadata();
         let log = Log {
@@ -124,12 +131,16 @@ impl<S: Subscriber> Layer<S> for Rosout {
     }
 }
 
+fn crate_of(target: &str) -> &str {
+    target.split("::").next().unwrap_or(target)
+}
+
 /// The name and publisher of the node that an event belongs to.
 fn logger_of(named: Option<&str>, target: &str) -> Option<(String, Publisher<Log>)> {
     let nodes = lock(&NODES);
     let owner = OWNER.get();
     let owns_thread = |node: &&Logger| node.id == owner;
-    let own_crate = target.split("::").next().unwrap_or(target);
+    let own_crate = crate_of(target);
     let logger = match named {
         // Of two nodes of one name, in two contexts, the thread's own.
         Some(named) => nodes.iter().filter(|n| n.full_name == named).max_by_key(|n| n.id == owner),

@@ -112,7 +112,9 @@ fn what_a_node_logs_is_on_rosout_under_its_name() {
     await_words(&far, "left.talker", "last words");
     assert!(near.lock().unwrap().iter().all(|l| l.level >= Log::INFO), "debug is not for everybody");
     assert_eq!(rosout::lost(), 0);
+    tracing::error!(target: "rustdds::rtps::writer", node = "/right/talker", "what the carrier says would never end");
     drop(left);
     tracing::warn!("nobody's words, with one node left, are its own");
     await_words(&near, "right.talker", "nobody's words");
+    assert!(!near.lock().unwrap().iter().any(|log| log.msg.contains("carrier")), "carriers stay in the terminal");
 }
