@@ -10,7 +10,7 @@ mod judge;
 mod params;
 mod waiting;
 
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use inspection::{Engine, InspectionParams, Inspector, SegmentationParams, TractModel};
@@ -20,6 +20,7 @@ use node_kit::{Component, Inbox, Mode, NodeError, Ports, Shared, Worker};
 use ros_interfaces::Message;
 use ros_interfaces::builtin_interfaces::msg::Time;
 use ros_interfaces::rosgraph_msgs::msg::Clock;
+use ros_interfaces::sensor_msgs::msg::Image;
 use ros_interfaces::std_msgs::msg::Header;
 use ros_interfaces::vision_msgs::msg::Detection2DArray;
 use transport::{Publisher, Qos, ServiceServer, Subscription};
@@ -40,6 +41,7 @@ pub struct Perception {
     inputs: Inbox<Input>,
     jobs: Inbox<Job>,
     inspector: Arc<Judge>,
+    trays: Arc<Trays>,
     workers: Vec<Worker>,
     // Ports live as long as the node is configured.
     _subscriptions: Vec<Subscription>,
@@ -68,7 +70,8 @@ impl Component for Perception {
         // Nothing is taken before the node is active.
         inputs.close();
         jobs.close();
-        let subscriptions = subscribe(ports, &now.cameras, &inputs)?;
+        let trays = Arc::new(Trays::default());
+        let subscriptions = subscribe(ports, &now.cameras, &inputs, &trays)?;
         let inspector = Arc::new(Judge {
             inspections: ports.node.publisher("inspection", Qos::event())?,
             detections: ports.node.publisher("detections", Qos::event())?,
@@ -84,6 +87,7 @@ impl Component for Perception {
             inputs,
             jobs,
             inspector,
+            trays,
             workers: Vec::new(),
             _subscriptions: subscriptions,
             _service: service,
@@ -96,6 +100,10 @@ impl Component for Perception {
         let mut intake = Intake::new(&self.params.get())?;
         let (inputs, jobs, judge, ports) = (self.inputs.clone(), self.jobs.clone(), Arc::clone(&self.inspector), self.ports.clone());
         inputs.open();
+        // Opened first: a picture that comes now is taken twice rather than never.
+        for tray in self.trays.known() {
+            intake.take(&tray, &ports);
+        }
         let sort = self.ports.spawn("perception_intake", move |stop| {
             while !stop.is_set() {
                 // Live, time passes without messages; in lockstep it comes as one.
@@ -123,7 +131,24 @@ impl Component for Perception {
     }
 }
 
-fn subscribe(ports: &Ports, cameras: &[String], inputs: &Inbox<Input>) -> Result<Vec<Subscription>, NodeError> {
+/// Pictures of the empty tray come once and are latched: they are kept, whether the node is active or not.
+#[derive(Default)]
+struct Trays(Mutex<Vec<(usize, Stream, Arc<Image>)>>);
+
+impl Trays {
+    fn keep(&self, camera: usize, stream: Stream, image: Arc<Image>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(c, s, _)| (*c, *s) != (camera, stream));
+        all.push((camera, stream, image));
+    }
+
+    fn known(&self) -> Vec<Input> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().map(|(camera, stream, image)| Input::Image(*camera, *stream, Arc::clone(image))).collect()
+    }
+}
+
+fn subscribe(ports: &Ports, cameras: &[String], inputs: &Inbox<Input>, trays: &Arc<Trays>) -> Result<Vec<Subscription>, NodeError> {
     let mut all = vec![
         listen(ports, "item_arrival", Qos::event(), inputs, Input::Arrival)?,
         listen(ports, "recorded_event", Qos::event(), inputs, Input::Recorded)?,
@@ -137,9 +162,15 @@ fn subscribe(ports: &Ports, cameras: &[String], inputs: &Inbox<Input>) -> Result
         all.push(listen(ports, &topic("color/image_raw"), Qos::sensor(), inputs, image(Stream::Color))?);
         all.push(listen(ports, &topic("aligned_depth_to_color/image_raw"), Qos::sensor(), inputs, image(Stream::Depth))?);
         all.push(listen(ports, &topic("color/camera_info"), Qos::sensor(), inputs, move |m| Input::Info(camera, m))?);
-        all.push(listen(ports, &topic("background/color/image_raw"), Qos::latched(), inputs, image(Stream::BackgroundColor))?);
-        let depth = topic("background/aligned_depth_to_color/image_raw");
-        all.push(listen(ports, &depth, Qos::latched(), inputs, image(Stream::BackgroundDepth))?);
+        for (name, stream) in [("color", Stream::BackgroundColor), ("aligned_depth_to_color", Stream::BackgroundDepth)] {
+            let (inputs, trays) = (inputs.clone(), Arc::clone(trays));
+            let topic = topic(&format!("background/{name}/image_raw"));
+            all.push(ports.node.subscribe(&topic, Qos::latched(), move |image: Arc<Image>| {
+                trays.keep(camera, stream, Arc::clone(&image));
+                // A closed inbox gives it back; it is kept for when the node is active.
+                drop(inputs.push(Input::Image(camera, stream, image)));
+            })?);
+        }
     }
     Ok(all)
 }

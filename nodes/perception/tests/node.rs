@@ -97,6 +97,10 @@ impl Cell {
     /// As in a cell: first the node, then the camera with its picture of the empty tray.
     fn activate(&self) {
         self.running.activate().unwrap();
+        self.show_empty_tray();
+    }
+
+    fn show_empty_tray(&self) {
         let empty = self.booth.background();
         self.empty_tray[0].publish(vision::ros::color_to_ros(&empty.color, header(0))).unwrap();
         self.empty_tray[1].publish(vision::ros::depth_to_ros_mm(empty.depth.as_ref().unwrap(), header(0))).unwrap();
@@ -154,6 +158,22 @@ fn an_item_is_seen_once_with_its_score_and_its_boxes() {
     cell.see(cell.frame(1, stamp_ns + 50_000_000));
     cell.rest();
     assert!(cell.inspections.try_recv().is_err(), "a frame without an item is not inspected");
+}
+
+#[test]
+fn a_picture_of_the_empty_tray_that_came_before_the_node_was_active_is_used() {
+    let cell = Cell::new(NodeOverrides::default());
+    cell.show_empty_tray();
+    for life in ["first", "second"] {
+        cell.running.activate().unwrap();
+        let stamp_ns = now_ns();
+        cell.arrive(life, stamp_ns);
+        cell.see(cell.frame(0, stamp_ns));
+        let inspection = cell.inspection();
+        assert!(inspection.ok, "{}", inspection.error);
+        assert!(inspection.instances.iter().all(|i| !i.quality.background_missing), "{life} life");
+        cell.running.deactivate().unwrap();
+    }
 }
 
 #[test]
