@@ -5,7 +5,7 @@
 //! remembered one (PatchCore, Roth et al., CVPR 2022), here over colour and gradient statistics in place of a network.
 
 use rayon::prelude::*;
-use vision::{ColorImage, HeatMap};
+use vision::{ColorImage, HeatMap, Rect};
 
 use crate::Cutout;
 
@@ -50,6 +50,30 @@ pub struct PatchVerdict {
     pub score: f32,
     /// The same a pixel, size of the picture.
     pub map: HeatMap,
+}
+
+impl PatchVerdict {
+    /// The box around the connected odd pixels that hold the oddest one; `None` when nothing is odder than usual.
+    pub fn worst_region(&self) -> Option<Rect> {
+        let (w, values) = (self.map.width() as usize, self.map.data());
+        let worst = (0..values.len()).max_by(|a, b| values[*a].total_cmp(&values[*b])).filter(|i| values[*i] > 0.5)?;
+        let mut seen = vec![false; values.len()];
+        let mut stack = vec![worst];
+        seen[worst] = true;
+        let (mut x0, mut y0, mut x1, mut y1) = (worst % w, worst / w, worst % w, worst / w);
+        while let Some(i) = stack.pop() {
+            let (x, y) = (i % w, i / w);
+            (x0, y0, x1, y1) = (x0.min(x), y0.min(y), x1.max(x), y1.max(y));
+            let around = [(x > 0).then(|| i - 1), (x + 1 < w).then(|| i + 1), i.checked_sub(w), Some(i + w)];
+            for j in around.into_iter().flatten().filter(|j| *j < values.len()) {
+                if values[j] > 0.5 && !seen[j] {
+                    seen[j] = true;
+                    stack.push(j);
+                }
+            }
+        }
+        Some(Rect { x: x0 as u32, y: y0 as u32, w: (x1 - x0 + 1) as u32, h: (y1 - y0 + 1) as u32 })
+    }
 }
 
 impl PatchMemory {
@@ -265,6 +289,8 @@ mod tests {
         assert!(other.score < 0.65 && blotted.score > 0.9, "{} {}", other.score, blotted.score);
         let at = |x: usize, y: usize| blotted.map.data()[y * 160 + x];
         assert!(at(12, 12) > 0.9 && at(120, 90) < 0.6, "{} {}", at(12, 12), at(120, 90));
+        let region = blotted.worst_region().unwrap();
+        assert!(region.x < 16 && region.y < 16 && (16..64).contains(&region.w) && (16..64).contains(&region.h), "{region:?}");
         assert!(PatchMemory::of(&good[..5]).is_none(), "five pictures do not show what varies");
     }
 }

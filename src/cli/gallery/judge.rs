@@ -8,7 +8,10 @@ use anyhow::{Result, ensure};
 use captures::load_rgbd;
 use clap::Args;
 use inspection::Inspector;
-use matching::{Cutout, Discrepancy, FeatureOptions, Gallery, GalleryOptions, Identification, Scene, store as pictures, store::Decoded};
+use matching::{
+    ANOMALY_THRESHOLD, Cutout, Discrepancy, FeatureOptions, FindingKind, Gallery, GalleryOptions, Identification, PatchMemory, Scene,
+    store as pictures, store::Decoded,
+};
 use references::Store;
 use serde::Serialize;
 use vision::Rect;
@@ -126,14 +129,21 @@ pub fn identify(args: &IdentifyArgs) -> Result<ExitCode> {
 }
 
 pub fn verify(args: &VerifyArgs) -> Result<ExitCode> {
-    let gallery = load(&args.common.read()?, Some(std::slice::from_ref(&args.product)))?;
+    let store = args.common.read()?;
+    let gallery = load(&store, Some(std::slice::from_ref(&args.product)))?;
     ensure!(!gallery.is_empty(), "product {} has no active reference in {}", args.product, args.common.url()?);
+    let memory = patches(&store, &args.product)?;
     let mut failed = 0;
     for image in &args.images {
         let started = Instant::now();
         let mut line = VerifyLine { image: image.clone(), ..VerifyLine::default() };
         match compare(&gallery, &args.product, image) {
-            Ok(found) => tell(&mut line, found, image),
+            Ok(found) => {
+                tell(&mut line, found, image);
+                if let Some(memory) = &memory {
+                    tell_odd(&mut line, memory, image);
+                }
+            }
             Err(error) => {
                 failed += 1;
                 eprintln!("intact: {}: {error}", image.display());
@@ -196,6 +206,29 @@ fn tell(line: &mut VerifyLine, found: Option<(Discrepancy, Rect)>, image: &Path)
         .map(|f| FindingLine { kind: f.kind.name(), bbox: [rect.x + f.bbox.x, rect.y + f.bbox.y, f.bbox.w, f.bbox.h], score: f.score })
         .collect();
     line.explained_away = explained_away(&found, rect, image);
+}
+
+/// The patches of a product's references; `None` when they are too few to show what varies.
+fn patches(store: &Store, product: &str) -> Result<Option<PatchMemory>> {
+    let (enrolled, _) = store.enrolled(Some(&[product.to_owned()]), &GalleryOptions::default().features)?;
+    let cutouts: Vec<Cutout> = enrolled.into_iter().map(|e| e.picture.cutout).collect();
+    Ok(PatchMemory::of(&cutouts))
+}
+
+/// What patches that no reference has add to what the comparison found: all there is of what cannot be registered.
+fn tell_odd(line: &mut VerifyLine, memory: &PatchMemory, image: &Path) {
+    // Whether the picture can be read was seen before.
+    let Ok(Decoded { cutout, rect, .. }) = pictures::read_whole(image) else { return };
+    let Some(odd) = memory.judge(&cutout) else { return };
+    line.coverage = 1.0;
+    if line.anomaly_score.is_some_and(|score| score >= odd.score) {
+        return;
+    }
+    line.anomaly_score = Some(odd.score);
+    if let Some(b) = odd.worst_region().filter(|_| odd.score > ANOMALY_THRESHOLD) {
+        let bbox = [rect.x + b.x, rect.y + b.y, b.w, b.h];
+        line.findings.push(FindingLine { kind: FindingKind::ChangedRegion.name(), bbox, score: odd.score });
+    }
 }
 
 /// How many of perception's findings above its threshold lie where the item shows what its reference shows.
