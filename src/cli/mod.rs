@@ -14,6 +14,7 @@ macro_rules! say {
 
 mod bag;
 mod booth;
+mod crops;
 mod eval;
 mod gallery;
 mod inspect;
@@ -52,6 +53,8 @@ enum Command {
     Booth(booth::BoothCommand),
     /// Measure the scores on a labelled data set.
     Eval(eval::EvalArgs),
+    /// Cut a data set into what a damage model sees of each item, for training.
+    Crops(crops::CropsArgs),
     /// The products that the cell knows: enrol, identify, verify.
     #[command(subcommand)]
     Gallery(gallery::GalleryCommand),
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Bag(command) => bag::run(command),
         Command::Booth(command) => booth::run(command),
         Command::Eval(args) => eval::run(&args),
+        Command::Crops(args) => crops::run(&args),
         Command::Gallery(command) => gallery::run(command),
         Command::Params(args) => params::run(args),
     };

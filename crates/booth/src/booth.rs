@@ -33,7 +33,7 @@ impl Booth {
     pub fn new(spec: BoothSpec) -> Result<Booth, BoothError> {
         check(&spec)?;
         let studio = Studio::new(&mut stream(spec.seed, Stream::Station, 0), spec.width, spec.height, spec.surface);
-        let products = (0..spec.products).map(|i| Product::new(spec.seed, i, &spec.families, spec.lookalike_fraction)).collect();
+        let products = (0..spec.products).map(|i| Product::new(&spec, i)).collect();
         let texel_mm = (0.9 * 480.0 / spec.height as f32).clamp(0.55, 1.8);
         Ok(Booth { spec, studio, products, texel_mm })
     }

@@ -19,6 +19,7 @@ mod families;
 mod item;
 mod mesh;
 mod paint;
+mod part;
 mod product;
 mod random;
 mod render;
@@ -30,6 +31,7 @@ mod truth;
 mod types;
 
 pub use booth::Booth;
+pub use part::Part;
 pub use severity::{Extent, severity};
 pub use types::{
     BoothError, BoothSpec, Capture, DamageKind, DamageTruth, Family, InstanceTruth, KaputtType, LookAlike, ProductInfo, Reference,

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use crate::families;
 use crate::paint::{Identity, Texture};
 use crate::random::{Random, Stream, chance, integer, pick, stream, uniform};
-use crate::types::{Family, LookAlike, ProductInfo};
+use crate::types::{BoothSpec, Family, ProductInfo};
 use rand::Rng;
 
 /// One identity: shape, print, barcode.
@@ -27,13 +27,11 @@ pub(crate) struct Product {
 
 impl Product {
     /// Product number `index` of a booth.
-    pub fn new(seed: u64, index: usize, families: &[Family], lookalike_fraction: f64) -> Product {
-        let mut rng = stream(seed, Stream::Product, index as u64);
-        let family = families[index % families.len()];
-        let lookalike = (chance(&mut rng, lookalike_fraction as f32)).then(|| {
-            use LookAlike::*;
-            pick(&mut rng, [Crack, Splash, TornEdge, DarkBlob, Puddle, Wood])
-        });
+    pub fn new(spec: &BoothSpec, index: usize) -> Product {
+        let mut rng = stream(spec.seed, Stream::Product, index as u64);
+        let family = spec.families[index % spec.families.len()];
+        let wanted = chance(&mut rng, spec.lookalike_fraction as f32) && !spec.lookalikes.is_empty();
+        let lookalike = wanted.then(|| spec.lookalikes[rng.random_range(0..spec.lookalikes.len())]);
         let (kraft, gloss) = surface(family, &mut rng);
         let art_seed = rng.random::<u64>();
         let identity = Identity::new(&mut rng, art_seed, kraft, gloss, lookalike);

@@ -135,6 +135,12 @@ pub enum LookAlike {
     Wood,
 }
 
+impl LookAlike {
+    /// Every kind, in a fixed order.
+    pub const ALL: [LookAlike; 6] =
+        [LookAlike::Crack, LookAlike::Splash, LookAlike::TornEdge, LookAlike::DarkBlob, LookAlike::Puddle, LookAlike::Wood];
+}
+
 /// What happened to an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DamageKind {
@@ -280,6 +286,8 @@ pub struct BoothSpec {
     pub damage_fraction: f64,
     /// Share of products whose print carries a damage look-alike, [0, 1].
     pub lookalike_fraction: f64,
+    /// Look-alikes to draw from; empty: none, whatever the fraction.
+    pub lookalikes: Vec<LookAlike>,
     /// Families to draw products from.
     pub families: Vec<Family>,
     /// Kinds of damage to draw from (a kind that does not fit a family is passed over).
@@ -300,6 +308,7 @@ impl Default for BoothSpec {
             products: 24,
             damage_fraction: 0.35,
             lookalike_fraction: 0.2,
+            lookalikes: LookAlike::ALL.to_vec(),
             families: Family::ALL.to_vec(),
             damage_kinds: DamageKind::ALL.to_vec(),
             clutter: false,

@@ -230,3 +230,20 @@ fn a_capture_is_fast_enough_for_hundreds_a_minute() {
     println!("{each_ms:.0} ms a capture");
     assert!(each_ms < 900.0, "{each_ms:.0} ms a capture");
 }
+
+#[test]
+fn a_spill_is_marked_where_it_lies_and_not_around_it() {
+    let booth = Booth::new(BoothSpec { damage_fraction: 1.0, damage_kinds: vec![DamageKind::Spillage], ..spec() }).unwrap();
+    let mut seen = 0;
+    for capture in booth.captures(0..8) {
+        for damage in &capture.truth.damage {
+            let marked: Vec<(u32, u32)> =
+                pixels(&capture).filter(|(_, _, i)| damage.region.data()[*i] == 1).map(|(x, y, _)| (x, y)).collect();
+            // Spilt matter has some height everywhere; the tray's floor has none.
+            let floor = marked.iter().filter(|(x, y)| height_m(&booth, &capture, *x, *y) < 0.0003).count();
+            assert!(floor * 10 <= marked.len(), "{}: {floor} of {} marked pixels show bare tray", capture.item_id, marked.len());
+            seen += 1;
+        }
+    }
+    assert!(seen >= 4, "{seen} spills seen");
+}

@@ -15,7 +15,7 @@ const SIDES: std::ops::RangeInclusive<usize> = 32..=1024;
 /// What a model takes and gives, read from the model itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contract {
-    /// Channels of the input: 3 (RGB), or 4 (RGB and depth behind the item's hull).
+    /// Channels of the input: 3 (RGB), 4 (and depth behind the item's hull), or 6 (and height, and the item's place).
     pub channels: usize,
     /// Rows of the input.
     pub height: usize,
@@ -114,8 +114,8 @@ fn contract_of(model: &TypedModel) -> Result<Contract, String> {
     };
     let taken = shape(model.input_fact(0).map_err(|e| e.to_string())?, "input")?;
     let given = shape(model.output_fact(0).map_err(|e| e.to_string())?, "output")?;
-    let [1, channels @ (3 | 4), height, width] = taken[..] else {
-        return Err(format!("its input is {taken:?}, expected [1, 3 or 4, H, W]"));
+    let [1, channels @ (3 | 4 | 6), height, width] = taken[..] else {
+        return Err(format!("its input is {taken:?}, expected [1, 3, 4 or 6, H, W]"));
     };
     if !SIDES.contains(&height) || !SIDES.contains(&width) {
         return Err(format!("its input is {height}x{width}, sides of {} to {} are expected", SIDES.start(), SIDES.end()));

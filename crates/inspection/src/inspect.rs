@@ -8,10 +8,11 @@ use crate::InspectionError;
 use crate::damage::{self, Assessment, Relief};
 use crate::defect::{DEFAULT_DAMAGE_THRESHOLD, Defect};
 use crate::engine::Engine;
+use crate::model_input::View;
 use crate::model_score;
 use crate::pick::{PickPoint, pick_point, size_m};
 use crate::quality::{self, Quality};
-use crate::segment::{self, Cells, EmptyTray, Instance, SegmentationParams, SupportPlane};
+use crate::segment::{self, Analysis, EmptyTray, Instance, SegmentationParams, SupportPlane};
 
 /// Settings of an inspection.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,10 +110,8 @@ impl Inspector {
         let suspect = quality::is_depth_unit_suspect(frame);
         let mut items = Vec::with_capacity(found.segmentation.instances.len());
         for instance in &found.segmentation.instances {
-            let (quality, (relief, assessment)) = rayon::join(
-                || quality::of_item(frame, &found.segmentation, instance, suspect),
-                || self.assess(frame, &found.cells, instance),
-            );
+            let (quality, (relief, assessment)) =
+                rayon::join(|| quality::of_item(frame, &found.segmentation, instance, suspect), || self.assess(frame, &found, instance));
             let assessment = assessment?;
             assessment.draw(&mut heatmap);
             let support = found.segmentation.support.as_ref();
@@ -147,11 +146,14 @@ impl Inspector {
 
 impl Inspector {
     /// The relief of one item, when it has depth, and its scores.
-    fn assess(&self, frame: &RgbdFrame, cells: &Cells, item: &Instance) -> (Option<Relief>, Result<Assessment, InspectionError>) {
-        let relief = Relief::of(cells, item.id);
+    fn assess(&self, frame: &RgbdFrame, found: &Analysis, item: &Instance) -> (Option<Relief>, Result<Assessment, InspectionError>) {
+        let relief = Relief::of(&found.cells, item.id);
         let assessment = match (&self.engine, &relief) {
-            (Some(engine), _) => model_score::assess(engine.as_ref(), frame, item, relief.as_ref()),
-            (None, Some(relief)) => Ok(damage::assess(relief, cells)),
+            (Some(engine), _) => {
+                let view = View { frame, mask: &found.segmentation.mask, cells: &found.cells, relief: relief.as_ref() };
+                model_score::assess(engine.as_ref(), &view, item)
+            }
+            (None, Some(relief)) => Ok(damage::assess(relief, &found.cells)),
             (None, None) => Ok(Assessment::unknown()),
         };
         (relief, assessment)

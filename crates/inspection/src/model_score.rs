@@ -1,68 +1,23 @@
-//! Scores from an ONNX model: cuts the item out as the contract wants it, reads the output back.
+//! Scores from an ONNX model: shows it the item, reads the output back.
 
-use vision::{Rect, RgbdFrame};
+use vision::Rect;
 
 use crate::InspectionError;
-use crate::damage::{Assessment, EvidenceMap, Relief, behind_hull_m};
+use crate::damage::{Assessment, EvidenceMap};
 use crate::defect::DefectType;
 use crate::engine::{Contract, Engine};
+use crate::model_input::View;
 use crate::segment::Instance;
 
-/// The crop keeps this share of the item's size around it: matter beside the item belongs to the picture of it.
-const MARGIN: f32 = 0.15;
-/// Metres behind the hull that the fourth channel shows as 1.
-const RESIDUAL_RANGE_M: f32 = 0.05;
 /// Share of a map's pixels whose mean is the item's score: one pixel may err, a region may not.
 const TOP_SHARE: f32 = 0.01;
 
 /// Runs the model on one item.
-pub(crate) fn assess(
-    engine: &dyn Engine,
-    frame: &RgbdFrame,
-    item: &Instance,
-    relief: Option<&Relief>,
-) -> Result<Assessment, InspectionError> {
+pub(crate) fn assess(engine: &dyn Engine, view: &View<'_>, item: &Instance) -> Result<Assessment, InspectionError> {
     let contract = engine.contract();
-    let crop = item.bbox.with_margin(MARGIN, frame.color.width(), frame.color.height());
-    let output = engine.run(&input(contract, frame, crop, relief))?;
+    let (crop, input) = view.of(item, [contract.channels, contract.height, contract.width]);
+    let output = engine.run(&input)?;
     Ok(read(contract, crop, &output))
-}
-
-/// The crop stretched to the model's size: RGB in [0, 1] (bilinear), then depth behind the hull in [0, 1].
-fn input(contract: &Contract, frame: &RgbdFrame, crop: Rect, relief: Option<&Relief>) -> Vec<f32> {
-    let (w, h) = (contract.width, contract.height);
-    let mut out = vec![0.0f32; contract.channels * w * h];
-    let (sx, sy) = (crop.w as f32 / w as f32, crop.h as f32 / h as f32);
-    let color = &frame.color;
-    let stride = color.width() as usize;
-    let (right, low) = ((color.width() - 1) as f32, (color.height() - 1) as f32);
-    let residual = relief.filter(|_| contract.channels > 3).map(|r| (r, behind_hull_m(r)));
-    let thinning = crate::grid::step_for(color.width()) as f32;
-    for y in 0..h {
-        let v = (crop.y as f32 + (y as f32 + 0.5) * sy - 0.5).clamp(0.0, low);
-        let (y0, fy) = (v as usize, v.fract());
-        let y1 = (y0 + 1).min(low as usize);
-        for x in 0..w {
-            let u = (crop.x as f32 + (x as f32 + 0.5) * sx - 0.5).clamp(0.0, right);
-            let (x0, fx) = (u as usize, u.fract());
-            let x1 = (x0 + 1).min(right as usize);
-            for c in 0..3 {
-                let at = |x: usize, y: usize| f32::from(color.data()[(y * stride + x) * 3 + c]) / 255.0;
-                let top = at(x0, y0) * (1.0 - fx) + at(x1, y0) * fx;
-                let bottom = at(x0, y1) * (1.0 - fx) + at(x1, y1) * fx;
-                out[(c * h + y) * w + x] = top * (1.0 - fy) + bottom * fy;
-            }
-            if let Some((relief, behind)) = &residual {
-                let rx = (u / thinning - relief.origin.0 as f32) / relief.stride as f32;
-                let ry = (v / thinning - relief.origin.1 as f32) / relief.stride as f32;
-                if rx >= 0.0 && ry >= 0.0 && (rx as usize) < relief.w && (ry as usize) < relief.h {
-                    let value = behind[ry as usize * relief.w + rx as usize] / RESIDUAL_RANGE_M;
-                    out[(3 * h + y) * w + x] = value.clamp(0.0, 1.0);
-                }
-            }
-        }
-    }
-    out
 }
 
 /// Scores and places from the output. One class stands for damage of any type and is reported as `superficial`, the

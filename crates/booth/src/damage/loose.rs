@@ -112,16 +112,16 @@ pub(super) fn spill(wound: &mut Wound<'_>) {
         let d = shape(x / side_mm, y / side_mm);
         let crumbs = matter.grainy > 0.1 && d < 1.35 && noise2(x * 0.8, y * 0.8, seed) > 0.55 + (d - 1.0);
         texel.solid = d < 1.0 || crumbs;
-        texel.damage = bit;
+        // What the outline cuts away is tray, not damage.
+        texel.damage = if texel.solid { bit } else { 0 };
         let tone = 1.0 + matter.grainy * fractal(x * 0.5, y * 0.5, 3, seed ^ 3) - 0.2 * smoothstep(0.7, 1.0, d);
         texel.rgb = scale(texel.rgb, tone);
     });
     let skin = Skin { film: matter.grainy, ..Skin::new(texture, matter.rgb, Part::Spill) };
     let side = radius * 3.0;
-    let patch = wound.mesh.grid([28, 28], skin, |s, t| {
+    wound.mesh.grid([28, 28], skin, |s, t| {
         let heap = smoothstep(1.05, 0.2, shape(s, t));
         let rough = 1.0 + matter.grainy * noise2(s * 14.0, t * 14.0, seed);
         V3::new(cx + (s - 0.5) * side, cy + (0.5 - t) * side, 0.0006 + matter.thickness_m * heap * rough)
     });
-    wound.mesh.mark(patch, bit);
 }

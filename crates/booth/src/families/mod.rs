@@ -57,6 +57,7 @@ mod tests {
     use super::*;
     use crate::mesh::V3;
     use crate::random::{Stream, stream};
+    use crate::types::BoothSpec;
 
     /// Volume under the surface by the divergence theorem: positive only if faces look outwards.
     fn volume_m3(mesh: &Mesh) -> f32 {
@@ -64,10 +65,14 @@ mod tests {
         mesh.triangles.iter().map(|&[a, b, c]| corner(a).dot(&corner(b).cross(&corner(c))) / 6.0).sum()
     }
 
+    fn plain(seed: u64, family: Family) -> BoothSpec {
+        BoothSpec { seed, families: vec![family], lookalike_fraction: 0.0, ..BoothSpec::default() }
+    }
+
     #[test]
     fn every_family_is_built_right_side_out_and_of_its_size() {
         for (index, family) in Family::ALL.into_iter().enumerate() {
-            let product = Product::new(5, index, &[family], 0.0);
+            let product = Product::new(&plain(5, family), index);
             let faces = faces(&product, 2.0);
             let mut mesh = build(&product, &faces, &[], &mut stream(5, Stream::Item, 0));
             mesh.settle();
@@ -86,7 +91,7 @@ mod tests {
     #[test]
     fn an_absent_unit_leaves_the_others() {
         for family in [Family::Blister, Family::MultiPack] {
-            let product = Product::new(8, 0, &[family], 0.0);
+            let product = Product::new(&plain(8, family), 0);
             let units = |absent: &[u16]| {
                 let mesh = build(&product, &faces(&product, 2.0), absent, &mut stream(8, Stream::Item, 0));
                 let mut found: Vec<u16> =

@@ -188,8 +188,9 @@ impl Brush<'_> {
         let mut damage = self.mesh.damage[i] & self.mesh.damage[j] & self.mesh.damage[k];
         let texel = self.mesh.patches[self.number].texture.nearest(uv[0], uv[1]);
         if self.texture_cut && !texel.solid {
-            if inv_z > layer.cuts[at].0 {
-                layer.cuts[at] = (inv_z, texel.damage | damage);
+            let bits = texel.damage | damage;
+            if bits != 0 && inv_z > layer.cuts[at].0 {
+                layer.cuts[at] = (inv_z, bits);
             }
             return;
         }

@@ -1,0 +1,267 @@
+//! `intact crops`: what a damage model sees of each item of a data set, for training (`training/README.md`).
+
+use std::fs::File;
+use std::io::{BufWriter, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, ensure};
+use captures::load_rgbd;
+use clap::Args;
+use datasets::{Format, Sample, Shared, Split};
+use indicatif::{ProgressBar, ProgressStyle};
+use inspection::{EmptyTray, ModelInput, SegmentationParams, model_inputs};
+use rayon::prelude::*;
+use serde::Deserialize;
+use vision::Rect;
+
+/// Channels of `inputs.npy`; docs/model-contract.md says what each is.
+const CHANNELS: usize = 6;
+/// Pictures in work at once: enough for every core, few enough for memory.
+const BATCH: usize = 16;
+/// Bytes before the numbers of an `.npy` file: fixed, so that the number of rows can be filled in at the end.
+const NPY_HEADER: usize = 128;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  intact crops out/booth --format booth --split train --out out/crops
+  intact crops real.jsonl --out out/real
+
+Writes inputs.npy (uint8 [N, 6, side, side]: red, green, blue, depth behind the hull, height, place), damage.npy (uint8
+[N, side, side], bit k for type k of Kaputt's list), and crops.csv with a row each. A .jsonl file lists captures of undamaged
+goods, one object a line: {\"id\",\"item\",\"color\"} and, where there are, \"depth\", \"depth_unit_m\", \"camera\": [fx,fy,cx,cy],
+\"background\": [color, depth], \"one_item\".")]
+pub struct CropsArgs {
+    /// Folder of a data set, or a .jsonl file
+    dataset: PathBuf,
+    /// Layout of the folder: booth, kaputt, mvtec
+    #[arg(long)]
+    format: Option<Format>,
+    /// Part of the data set (booth, kaputt)
+    #[arg(long, default_value = "train")]
+    split: Split,
+    /// Side of the crops, pixels
+    #[arg(long, default_value_t = 384)]
+    side: usize,
+    /// Folder to write; it must not exist yet
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// A line of a list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Listed {
+    id: String,
+    item: String,
+    color: PathBuf,
+    depth: Option<PathBuf>,
+    depth_unit_m: Option<f64>,
+    camera: Option<[f64; 4]>,
+    background: Option<(PathBuf, PathBuf)>,
+    #[serde(default)]
+    one_item: bool,
+}
+
+/// A capture to cut up.
+struct Job {
+    sample: Sample,
+    camera: Option<[f64; 4]>,
+    one_item: bool,
+    background: Option<(PathBuf, PathBuf)>,
+}
+
+/// One row of the output.
+struct Row {
+    input: ModelInput,
+    damage: Vec<u8>,
+    text: String,
+}
+
+pub fn run(args: &CropsArgs) -> Result<ExitCode> {
+    ensure!((32..=1024).contains(&args.side), "--side {}: 32 to 1024 is expected", args.side);
+    ensure!(!args.out.exists(), "{} exists; choose another --out, nothing is overwritten", args.out.display());
+    let (jobs, tray) = jobs(args)?;
+    ensure!(!jobs.is_empty(), "{}: it lists no capture", args.dataset.display());
+    std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+    let mut out = Output::new(args)?;
+    let bar = ProgressBar::new(jobs.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} captures, {per_sec}, {eta} left") {
+        bar.set_style(style);
+    }
+    let mut without = 0;
+    for batch in jobs.chunks(BATCH) {
+        let rows: Result<Vec<Vec<Row>>> = batch.par_iter().map(|job| cut(job, tray.as_ref(), args.side)).collect();
+        for rows in rows? {
+            without += usize::from(rows.is_empty());
+            rows.iter().try_for_each(|row| out.push(row))?;
+        }
+        bar.inc(batch.len() as u64);
+    }
+    bar.finish_and_clear();
+    let n = out.finish()?;
+    say!("{}: {n} crops of {} captures, {without} captures without an item", args.out.display(), jobs.len());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What to cut up, and the empty tray that all of it shares.
+fn jobs(args: &CropsArgs) -> Result<(Vec<Job>, Option<EmptyTray>)> {
+    let Some(format) = args.format else {
+        ensure!(args.dataset.is_file(), "{} is a folder: say its layout with --format booth, kaputt or mvtec", args.dataset.display());
+        return Ok((listed(&args.dataset)?, None));
+    };
+    let (samples, shared) = datasets::read(&args.dataset, format, args.split)?;
+    let camera = shared.as_ref().map(|s| [s.camera[0], s.camera[1], s.camera[2], s.camera[3]]);
+    let tray = match &shared {
+        Some(s) => Some(empty_tray(&args.dataset, s, camera)?),
+        None => None,
+    };
+    Ok((samples.into_iter().map(|sample| Job { sample, camera, one_item: true, background: None }).collect(), tray))
+}
+
+fn empty_tray(root: &Path, shared: &Shared, camera: Option<[f64; 4]>) -> Result<EmptyTray> {
+    let depth = root.join(&shared.background_depth);
+    Ok(EmptyTray::new(load_rgbd(&root.join(&shared.background), Some((&depth, shared.depth_unit_m)), camera)?))
+}
+
+fn listed(path: &Path) -> Result<Vec<Job>> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let line = |(n, line): (usize, &str)| -> Result<Job> {
+        let l: Listed = serde_json::from_str(line).with_context(|| format!("{}, line {}", path.display(), n + 1))?;
+        let depth = match (l.depth, l.depth_unit_m) {
+            (Some(path), Some(unit_m)) => Some(datasets::Depth { path, unit_m }),
+            (None, _) => None,
+            (Some(_), None) => anyhow::bail!("{}, line {}: `depth` needs `depth_unit_m`", path.display(), n + 1),
+        };
+        let sample = Sample {
+            id: l.id,
+            item: l.item,
+            color: l.color,
+            depth,
+            mask: None,
+            damage_mask: None,
+            damaged: false,
+            major: false,
+            types: Vec::new(),
+            material: String::new(),
+            family: String::new(),
+            lookalike: String::new(),
+            references: std::sync::Arc::from([]),
+        };
+        Ok(Job { sample, camera: l.camera, one_item: l.one_item, background: l.background })
+    };
+    text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()).map(line).collect()
+}
+
+/// The crops of one capture. Where one item is expected only the largest counts.
+fn cut(job: &Job, tray: Option<&EmptyTray>, side: usize) -> Result<Vec<Row>> {
+    let sample = &job.sample;
+    let depth = sample.depth.as_ref().map(|d| (d.path.as_path(), d.unit_m));
+    let frame = load_rgbd(&sample.color, depth, job.camera)?;
+    let own = match (&job.background, depth) {
+        (Some((color, empty)), Some((_, unit_m))) => Some(EmptyTray::new(load_rgbd(color, Some((empty, unit_m)), job.camera)?)),
+        _ => None,
+    };
+    let params = SegmentationParams { one_item: job.one_item, ..SegmentationParams::default() };
+    let mut inputs = model_inputs(&frame, own.as_ref().or(tray), &params, side).with_context(|| format!("sample `{}`", sample.id))?;
+    if job.one_item {
+        inputs.truncate(1);
+    }
+    let truth = match &sample.damage_mask {
+        Some(path) => Some(image::open(path).with_context(|| path.display().to_string())?.into_luma8()),
+        None => None,
+    };
+    let rows = inputs.into_iter().map(|input| {
+        let damage = truth.as_ref().map_or_else(|| vec![0; side * side], |t| truth_of(t, input.crop, side));
+        let Rect { x, y, w, h } = input.crop;
+        let text = format!(
+            "{},{},{},{},{},{},{},{},{},{x},{y},{w},{h}",
+            sample.id,
+            sample.item,
+            input.id,
+            sample.family,
+            sample.material,
+            sample.lookalike,
+            u8::from(sample.damaged),
+            u8::from(sample.major),
+            sample.types.join("+")
+        );
+        Row { input, damage, text }
+    });
+    Ok(rows.collect())
+}
+
+/// Damage bits of the crop, nearest pixel.
+fn truth_of(truth: &image::GrayImage, crop: Rect, side: usize) -> Vec<u8> {
+    let at = |i: usize, from: u32, size: u32| from + (2 * i as u32 + 1) * size / (2 * side as u32);
+    let pixel = |x: u32, y: u32| truth.get_pixel_checked(x, y).map_or(0, |p| p.0[0]);
+    (0..side * side).map(|i| pixel(at(i % side, crop.x, crop.w), at(i / side, crop.y, crop.h))).collect()
+}
+
+/// The three files.
+struct Output {
+    inputs: Npy,
+    damage: Npy,
+    table: BufWriter<File>,
+}
+
+impl Output {
+    fn new(args: &CropsArgs) -> Result<Output> {
+        let mut table = BufWriter::new(File::create(args.out.join("crops.csv"))?);
+        writeln!(table, "id,item,instance,family,material,lookalike,damaged,major,types,x,y,w,h")?;
+        Ok(Output {
+            inputs: Npy::create(&args.out.join("inputs.npy"), vec![CHANNELS, args.side, args.side])?,
+            damage: Npy::create(&args.out.join("damage.npy"), vec![args.side, args.side])?,
+            table,
+        })
+    }
+
+    fn push(&mut self, row: &Row) -> Result<()> {
+        let bytes: Vec<u8> = row.input.values.iter().map(|v| (v * 255.0).round() as u8).collect();
+        self.inputs.push(&bytes)?;
+        self.damage.push(&row.damage)?;
+        writeln!(self.table, "{}", row.text)?;
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<usize> {
+        self.table.flush()?;
+        self.damage.finish()?;
+        self.inputs.finish()
+    }
+}
+
+/// A growing NumPy array of bytes.
+struct Npy {
+    file: BufWriter<File>,
+    row: Vec<usize>,
+    n: usize,
+}
+
+impl Npy {
+    fn create(path: &Path, row: Vec<usize>) -> Result<Npy> {
+        let mut file = BufWriter::new(File::create(path).with_context(|| path.display().to_string())?);
+        file.write_all(&[0; NPY_HEADER])?;
+        Ok(Npy { file, row, n: 0 })
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.n += 1;
+        Ok(self.file.write_all(bytes)?)
+    }
+
+    /// Writes the header (NumPy's format 1.0), now that the number of rows is known.
+    fn finish(mut self) -> Result<usize> {
+        let shape: Vec<String> = std::iter::once(self.n).chain(self.row.iter().copied()).map(|d| d.to_string()).collect();
+        let about = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({}), }}", shape.join(", "));
+        let room = NPY_HEADER - 10;
+        let mut header = b"\x93NUMPY\x01\x00".to_vec();
+        header.extend((room as u16).to_le_bytes());
+        header.extend(format!("{about:<width$}\n", width = room - 1).into_bytes());
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(&header)?;
+        self.file.flush()?;
+        Ok(self.n)
+    }
+}

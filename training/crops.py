@@ -1,0 +1,168 @@
+"""Crops as `intact crops` wrote them, and what is done to them on the way into the network."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+import inject
+from net import TYPES
+
+Array = np.ndarray
+
+
+@dataclass
+class Folder:
+    """One output of `intact crops`, mapped into memory."""
+
+    inputs: Array
+    damage: Array
+    rows: list[dict]
+
+    @staticmethod
+    def open(path: Path) -> "Folder":
+        with (path / "crops.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        return Folder(np.load(path / "inputs.npy", mmap_mode="r"), np.load(path / "damage.npy", mmap_mode="r"), rows)
+
+
+@dataclass
+class Sample:
+    """What the network is shown, and what it should say."""
+
+    image: Array  # float32 [6, S, S]
+    bits: Array  # uint8 [S, S], bit k for type k
+    scores: Array  # float32 [8]: damaged, then the seven types
+    masked: bool  # the pixels of the damage are known
+
+
+def scores_of(types: list[str], damaged: bool) -> Array:
+    scores = np.zeros(1 + len(TYPES), np.float32)
+    scores[0] = damaged
+    for name in types:
+        scores[1 + TYPES.index(name)] = 1
+    return scores
+
+
+def load(folder: Folder, k: int) -> Sample:
+    row = folder.rows[k]
+    types = [t for t in row["types"].split("+") if t]
+    return Sample(folder.inputs[k].astype(np.float32) / 255, np.array(folder.damage[k]), scores_of(types, row["damaged"] == "1"), True)
+
+
+def move(rng: np.random.Generator, sample: Sample, side: int) -> None:
+    """Turns, mirrors, zooms and resizes picture and truth alike."""
+    size = sample.image.shape[1]
+    zoom = side / size * rng.uniform(0.8, 1.15)
+    aspect = rng.uniform(0.88, 1.12)
+    angle = rng.integers(4) * 90 + rng.normal(0, 8)
+    c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    linear = np.array([[c, -s], [s, c]]) @ np.diag([zoom * aspect * (1 if rng.random() < 0.5 else -1), zoom / aspect])
+    centre = np.array([size / 2, size / 2]) + rng.uniform(-0.06, 0.06, 2) * size
+    matrix = np.hstack([linear, (np.array([side / 2, side / 2]) - linear @ centre)[:, None]])
+    for k, channels in enumerate((slice(0, 3), slice(3, 6))):
+        moved = cv2.warpAffine(np.ascontiguousarray(sample.image[channels].transpose(1, 2, 0)), matrix, (side, side),
+                               flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        if k == 0:
+            picture = np.empty((6, side, side), np.float32)
+        picture[channels] = moved.transpose(2, 0, 1)
+    picture[5] = np.round(picture[5] * 2) / 2
+    sample.image = picture
+    sample.bits = cv2.warpAffine(sample.bits, matrix, (side, side), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+
+
+def fit(sample: Sample, side: int) -> None:
+    """Resizes without any change of chance, as for validation."""
+    if sample.image.shape[1] != side:
+        sample.image = np.stack([cv2.resize(c, (side, side), interpolation=cv2.INTER_AREA) for c in sample.image])
+        sample.bits = cv2.resize(sample.bits, (side, side), interpolation=cv2.INTER_NEAREST)
+
+
+def expose(rng: np.random.Generator, image: Array) -> None:
+    """What cameras and lamps do: exposure, white balance, contrast, blur, noise, JPEG."""
+    color = image[:3]
+    color *= rng.uniform(0.7, 1.3) * rng.uniform(0.88, 1.12, 3).astype(np.float32)[:, None, None]
+    np.clip(color, 0, 1, out=color)
+    color[:] = color ** rng.uniform(0.75, 1.35)
+    if rng.random() < 0.1:
+        color[:] = color.mean(0, keepdims=True)
+    if rng.random() < 0.25:
+        color[:] = cv2.GaussianBlur(color.transpose(1, 2, 0), (0, 0), rng.uniform(0.4, 1.4)).transpose(2, 0, 1)
+    if rng.random() < 0.4:
+        color += rng.normal(0, rng.uniform(0.004, 0.03), color.shape).astype(np.float32)
+    np.clip(color, 0, 1, out=color)
+    if rng.random() < 0.35:
+        packed = cv2.imencode(".jpg", (color.transpose(1, 2, 0) * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 95))])[1]
+        color[:] = cv2.imdecode(packed, cv2.IMREAD_COLOR).transpose(2, 0, 1).astype(np.float32) / 255
+
+
+def doubt(rng: np.random.Generator, image: Array) -> None:
+    """What depth and segmentation do: no depth, bad depth, a mask that is too large, too small or the whole picture."""
+    if rng.random() < 0.4:
+        image[3:5] = 0
+        image[5][image[5] == inject.BESIDE] = 0
+    elif rng.random() < 0.15:
+        bad = inject.soft(inject.noise(rng, image.shape[1], rng.uniform(1, 5)) - rng.uniform(0.5, 2.0), 0.3)
+        image[3] *= 1 - bad
+        image[4] *= 1 - bad * rng.integers(2)
+    if rng.random() < 0.08:
+        image[5] = 1
+    elif rng.random() < 0.2:
+        kernel = np.ones((3, 3), np.uint8)
+        times = int(rng.integers(1, 6))
+        image[5] = cv2.dilate(image[5], kernel, iterations=times) if rng.random() < 0.5 else cv2.erode(image[5], kernel, iterations=times)
+
+
+class Mixture:
+    """An endless, seeded stream: booth captures, and real goods whole, with damage put in, and with its benign twin."""
+
+    def __init__(self, booth: list[Folder], real: Folder | None, part: dict[str, str], side: int, real_share: float, sham: bool = True):
+        self.booth, self.real, self.side, self.sham = booth, real, side, sham
+        self.places = [(f, k) for f in booth for k in range(len(f.rows))]
+        self.goods: list[list[int]] = []
+        if real is not None:
+            # Sources and products alike, however many pictures they have.
+            items: dict[str, dict[str, list[int]]] = {}
+            for k, row in enumerate(real.rows):
+                if part.get(row["item"]) == "train":
+                    items.setdefault(row["item"].split("/")[0], {}).setdefault(row["item"], []).append(k)
+            self.goods = [list(group.values()) for group in items.values()]
+        self.real_share = real_share if self.goods else 0.0
+
+    def good(self, rng: np.random.Generator) -> Sample:
+        source = self.goods[rng.integers(len(self.goods))]
+        item = source[rng.integers(len(source))]
+        return load(self.real, item[rng.integers(len(item))])
+
+    def draw(self, seed: int) -> Sample:
+        rng = np.random.default_rng(seed)
+        if rng.random() >= self.real_share:
+            folder, k = self.places[rng.integers(len(self.places))]
+            sample = load(folder, k)
+            move(rng, sample, self.side)
+            if sample.scores[0] == 0 and rng.random() < 0.25:
+                other = load(*self.places[rng.integers(len(self.places))])
+                fit(other, self.side)
+                self.edit(rng, sample, other)
+        else:
+            sample, other = self.good(rng), self.good(rng)
+            move(rng, sample, self.side)
+            fit(other, self.side)
+            if rng.random() < 0.75:
+                self.edit(rng, sample, other)
+        expose(rng, sample.image)
+        doubt(rng, sample.image)
+        return sample
+
+    def edit(self, rng: np.random.Generator, sample: Sample, other: Sample) -> None:
+        """Half of the edited are damaged, half are sham."""
+        if rng.random() < 0.5:
+            if self.sham and rng.random() < 0.3:
+                inject.sham(rng, sample.image, other.image)
+            sample.bits = inject.damage(rng, sample.image, other.image)
+            found = [name for k, name in enumerate(TYPES) if (sample.bits >> k & 1).sum() >= 12]
+            sample.scores = scores_of(found, bool(found))
+        elif self.sham:
+            inject.sham(rng, sample.image, other.image)

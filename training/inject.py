@@ -1,0 +1,377 @@
+"""Damage, and its benign twin, put into crops of real goods.
+
+A crop is float32 [6, S, S] in [0, 1] as `intact crops` writes it. Each operator changes colour, shading and depth together
+and gives the pixels that a labeller would mark. A *sham* goes through the same warp, blend and re-encoding with content
+that is no damage (a label, tape, print, a shadow, glare, the picture itself), so that traces of editing tell nothing.
+The exam's injector is another one, in Rust: no code is shared.
+"""
+
+import cv2
+import numpy as np
+
+from net import TYPES
+
+INSIDE, BESIDE = 1.0, 0.5
+HULL_RANGE_M, HEIGHT_RANGE_M = 0.05, 0.25
+Array = np.ndarray
+
+
+def noise(rng: np.random.Generator, side: int, cells: float, octaves: int = 3) -> Array:
+    """Smooth noise, about `cells` bumps across, zero mean, unit deviation."""
+    total = np.zeros((side, side), np.float32)
+    for k in range(octaves):
+        n = max(2, int(round(cells * 2**k)) + 1)
+        total += cv2.resize(rng.standard_normal((n, n)).astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC) / 2**k
+    return (total - total.mean()) / (total.std() + 1e-6)
+
+
+def blob(rng: np.random.Generator, side: int, at: tuple[float, float], radius: float, ragged: float) -> Array:
+    """Signed distance-like field, pixels: positive inside a ragged, perhaps elongated blob."""
+    y, x = np.mgrid[0:side, 0:side].astype(np.float32)
+    angle, stretch = rng.uniform(0, np.pi), rng.uniform(1.0, 3.0)
+    dx, dy = x - at[0], y - at[1]
+    u = dx * np.cos(angle) + dy * np.sin(angle)
+    v = -dx * np.sin(angle) + dy * np.cos(angle)
+    distance = np.sqrt((u / np.sqrt(stretch)) ** 2 + (v * np.sqrt(stretch)) ** 2)
+    return radius * (1 + ragged * 0.5 * noise(rng, side, rng.uniform(4, 12))) - distance
+
+
+def soft(field: Array, width: float) -> Array:
+    return np.clip(field / max(width, 1e-3) + 0.5, 0, 1)
+
+
+def on_item(rng: np.random.Generator, place: Array, near_edge: bool) -> tuple[float, float]:
+    """A pixel of the item, (x, y); near its outline when asked."""
+    item = (place > 0.75).astype(np.uint8)
+    if item.sum() < 64:
+        return tuple(rng.uniform(0.3, 0.7, 2) * place.shape[0])
+    depth = cv2.distanceTransform(np.pad(item, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    wanted = (depth > 0) & (depth < 0.12 * depth.max() + 3) if near_edge else depth > 0.25 * depth.max()
+    ys, xs = np.nonzero(wanted if wanted.any() else item)
+    k = rng.integers(len(xs))
+    return float(xs[k]), float(ys[k])
+
+
+def item_size(place: Array) -> float:
+    return float(np.sqrt(max((place > 0.75).sum(), 256)))
+
+
+def shading(rng: np.random.Generator, height_px: Array, strength: float) -> Array:
+    """Brightness of a relief under a lamp from one side, 1 where flat."""
+    gy, gx = np.gradient(cv2.GaussianBlur(height_px, (0, 0), 0.8))
+    angle = rng.uniform(0, 2 * np.pi)
+    slope = gx * np.cos(angle) + gy * np.sin(angle)
+    return np.clip(1 + strength * np.tanh(slope) - 0.25 * strength * np.tanh(np.hypot(gx, gy)), 0.15, 1.9).astype(np.float32)
+
+
+def warp(image: Array, dx: Array, dy: Array) -> Array:
+    side = image.shape[1]
+    y, x = np.mgrid[0:side, 0:side].astype(np.float32)
+    moved = cv2.remap(image.transpose(1, 2, 0), x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return moved.transpose(2, 0, 1)
+
+
+def has_depth(crop: Array) -> bool:
+    return bool(crop[4].max() > 0)
+
+
+def deepen(crop: Array, by_m: Array) -> None:
+    """Lets the surface fall back: farther behind the hull, lower over the support."""
+    if has_depth(crop):
+        crop[3] = np.clip(crop[3] + by_m / HULL_RANGE_M * (crop[5] > 0.75), 0, 1)
+        crop[4] = np.clip(crop[4] - by_m / HEIGHT_RANGE_M, 0, 1)
+
+
+def crush(rng: np.random.Generator, crop: Array) -> Array:
+    """A hollow, a pushed-in edge or folds: colour moves, shading and depth follow."""
+    side, place = crop.shape[1], crop[5]
+    size = item_size(place)
+    at = on_item(rng, place, rng.random() < 0.6)
+    radius = size * rng.uniform(0.1, 0.35)
+    field = blob(rng, side, at, radius, 0.3)
+    inside = soft(field, radius * rng.uniform(0.3, 1.0)) * (place > 0.75)
+    inside = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 1.0)
+    folds = np.abs(noise(rng, side, rng.uniform(2, 7), 2))
+    relief = inside * (1.0 - rng.uniform(0.2, 0.8) * folds)
+    amount = radius * rng.uniform(0.15, 0.5)
+    gy, gx = np.gradient(relief)
+    scale = amount / (np.hypot(gx, gy).max() + 1e-6) * rng.uniform(0.3, 0.8)
+    crop[:3] = warp(crop[:3], scale * gx, scale * gy)
+    crop[:3] *= shading(rng, -relief * amount * rng.uniform(0.6, 2.0), rng.uniform(0.3, 0.9))
+    if rng.random() < 0.5:
+        # Bent board breaks along lines: bright where the print cracks, dark beneath.
+        crease = np.exp(-((folds / rng.uniform(0.04, 0.12)) ** 2)) * (inside > 0.25)
+        tone = rng.choice([0.85, 0.15])
+        crop[:3] += (tone - crop[:3]) * crease * rng.uniform(0.2, 0.6)
+    deepen(crop, relief * rng.uniform(0.004, 0.03))
+    return relief > 0.25
+
+
+def hole(rng: np.random.Generator, crop: Array, other: Array) -> Array:
+    """An opening: what is inside shows, the edge is torn, a shadow falls in, a flap may stand up."""
+    side, place = crop.shape[1], crop[5]
+    size = item_size(place)
+    at = on_item(rng, place, rng.random() < 0.4)
+    radius = size * rng.uniform(0.04, 0.22)
+    field = blob(rng, side, at, radius, rng.uniform(0.3, 0.9))
+    field = np.where(place > 0.75, field, -np.abs(field) - 2)
+    inside = soft(field, 1.5)
+    kind = rng.integers(4)
+    if kind == 0:
+        content = np.full((3, side, side), rng.uniform(0.02, 0.2), np.float32) * (1 + 0.2 * noise(rng, side, 6))
+    elif kind == 1:
+        board = np.array([0.66, 0.52, 0.38], np.float32) * rng.uniform(0.5, 1.1)
+        content = board[:, None, None] * (1 + 0.08 * noise(rng, side, 30, 2))
+    elif kind == 2:
+        content = other[:3, ::-1] * rng.uniform(0.3, 0.9)
+    else:
+        content = np.clip(rng.uniform(0.6, 1.0) + 0.06 * noise(rng, side, 20), 0, 1)[None] * np.ones((3, 1, 1), np.float32)
+    shift = radius * rng.uniform(0.1, 0.4)
+    angle = rng.uniform(0, 2 * np.pi)
+    shade = cv2.warpAffine(inside.astype(np.float32), np.float32([[1, 0, shift * np.cos(angle)], [0, 1, shift * np.sin(angle)]]), (side, side))
+    content = content * (0.35 + 0.65 * cv2.GaussianBlur(shade, (0, 0), max(1.0, 0.2 * radius)))
+    crop[:3] = crop[:3] * (1 - inside) + np.clip(content, 0, 1) * inside
+    if rng.random() < 0.75:
+        fibre = radius * rng.uniform(0.08, 0.3)
+        rim = soft(field + fibre * (1 + 0.8 * noise(rng, side, 25)), 1.0) * (1 - inside) * (place > 0.75)
+        tone = np.array([0.93, 0.9, 0.86], np.float32) if rng.random() < 0.6 else np.array([0.7, 0.56, 0.42], np.float32)
+        crop[:3] += (tone[:, None, None] * rng.uniform(0.7, 1.05) - crop[:3]) * rim * rng.uniform(0.5, 1.0)
+    if rng.random() < 0.5:
+        lift = soft(field + 0.8 * radius, radius) * (1 - inside) * (place > 0.75)
+        crop[:3] *= shading(rng, lift * radius * 0.5, rng.uniform(0.2, 0.6))
+    deepen(crop, inside * rng.uniform(0.003, 0.04))
+    return inside > 0.5
+
+
+def tear(rng: np.random.Generator, crop: Array, other: Array) -> Array:
+    """A long narrow opening with a bright lip."""
+    side, place = crop.shape[1], crop[5]
+    size = item_size(place)
+    x, y = on_item(rng, place, rng.random() < 0.5)
+    angle, length = rng.uniform(0, 2 * np.pi), size * rng.uniform(0.15, 0.6)
+    points = []
+    for _ in range(12):
+        points.append((x, y))
+        angle += rng.normal(0, 0.25)
+        x, y = x + length / 12 * np.cos(angle), y + length / 12 * np.sin(angle)
+    wide = size * rng.uniform(0.01, 0.06)
+    line = np.zeros((side, side), np.float32)
+    for k, (a, b) in enumerate(zip(points, points[1:])):
+        taper = np.sin(np.pi * (k + 1) / 12)
+        cv2.line(line, tuple(map(int, a)), tuple(map(int, b)), 1.0, max(1, int(wide * taper)), cv2.LINE_AA)
+    inside = line * (place > 0.75)
+    lip = cv2.dilate(line, np.ones((3, 3), np.uint8), iterations=max(1, int(wide * rng.uniform(0.3, 1.2)))) * (place > 0.75)
+    lip = np.clip(lip * (0.6 + 0.4 * noise(rng, side, 30)), 0, 1) * (1 - inside)
+    tone = rng.uniform(0.75, 1.0)
+    crop[:3] += (tone - crop[:3]) * cv2.GaussianBlur(lip.astype(np.float32), (0, 0), 0.7) * rng.uniform(0.4, 1.0)
+    content = other[:3] * 0.3 if rng.random() < 0.4 else np.full((3, 1, 1), rng.uniform(0.02, 0.3), np.float32)
+    crop[:3] = crop[:3] * (1 - inside) + content * inside
+    deepen(crop, inside * rng.uniform(0.002, 0.03))
+    return cv2.dilate(inside, np.ones((3, 3), np.uint8)) > 0.4
+
+
+def flap(rng: np.random.Generator, crop: Array, other: Array) -> Array:
+    """A closing flap that stands open at the outline, with a dark gap behind it."""
+    side, place = crop.shape[1], crop[5]
+    size = item_size(place)
+    ys, xs = np.nonzero(place > 0.75)
+    if len(xs) < 64:
+        return np.zeros((side, side), bool)
+    centre = np.array([xs.mean(), ys.mean()])
+    foot = np.array(on_item(rng, place, True))
+    out = (foot - centre) / (np.linalg.norm(foot - centre) + 1e-6)
+    along = np.array([-out[1], out[0]])
+    half, reach = size * rng.uniform(0.15, 0.45), size * rng.uniform(0.1, 0.35)
+    skew = rng.uniform(-0.3, 0.3)
+    corners = [foot - half * along, foot + half * along, foot + half * rng.uniform(0.6, 1.0) * along + reach * (out + skew * along),
+               foot - half * rng.uniform(0.6, 1.0) * along + reach * (out + skew * along)]
+    gap = [corners[0], corners[1], foot + 0.8 * half * along - 0.35 * reach * out, foot - 0.8 * half * along - 0.35 * reach * out]
+    shape, dark = np.zeros((side, side), np.float32), np.zeros((side, side), np.float32)
+    cv2.fillPoly(shape, [np.int32(corners)], 1.0, cv2.LINE_AA)
+    cv2.fillPoly(dark, [np.int32(gap)], 1.0, cv2.LINE_AA)
+    dark *= (1 - shape) * (rng.random() < 0.8)
+    shadow = cv2.GaussianBlur(np.roll(shape, tuple(int(v) for v in rng.normal(0, 5, 2)), (0, 1)), (0, 0), 4)
+    crop[:3] *= 1 - 0.45 * shadow * (1 - shape)
+    inner = rng.choice([0, 1])
+    tone = np.array([0.66, 0.52, 0.38], np.float32) if inner else np.array([0.9, 0.89, 0.87], np.float32)
+    skin = tone[:, None, None] * rng.uniform(0.6, 1.1) * (1 + 0.05 * noise(rng, side, 20)) if rng.random() < 0.7 else other[:3, :, ::-1]
+    skin = np.clip(skin * (1 + 0.25 * noise(rng, side, 1, 1) * 0.5), 0, 1)
+    crop[:3] = crop[:3] * (1 - shape) + skin * shape
+    crop[:3] = crop[:3] * (1 - dark) + rng.uniform(0.02, 0.2) * dark
+    crop[5] = np.maximum(crop[5], shape * INSIDE)
+    if has_depth(crop):
+        rise = rng.uniform(0.0, 0.05) / HEIGHT_RANGE_M
+        crop[4] = np.clip(crop[4] * (1 - shape) + (crop[4].max() + rise) * shape * rng.uniform(0.4, 1.0), 0, 1)
+    deepen(crop, dark * rng.uniform(0.005, 0.04))
+    return (shape + dark) > 0.5
+
+
+def spill(rng: np.random.Generator, crop: Array) -> Array:
+    """Liquid or powder, mostly beside the item, partly on it."""
+    side, place = crop.shape[1], crop[5]
+    size = item_size(place)
+    field = blob(rng, side, on_item(rng, place, True), size * rng.uniform(0.15, 0.45), rng.uniform(0.4, 0.9))
+    for _ in range(rng.integers(0, 6)):
+        drop = on_item(rng, place, True)
+        field = np.maximum(field, blob(rng, side, (drop[0] + rng.normal(0, 0.2) * size, drop[1] + rng.normal(0, 0.2) * size), size * rng.uniform(0.02, 0.08), 0.2))
+    item = place > 0.75
+    if rng.random() < 0.65:
+        field = np.where(item, np.minimum(field, -1), field)
+    tint = rng.uniform(0.1, 1.0, 3).astype(np.float32) * rng.uniform(0.3, 1.0)
+    if rng.random() < 0.6:
+        inside = soft(field, rng.uniform(1, 4))
+        wet = crop[:3] * rng.uniform(0.45, 0.85) * (1 - 0.4 * rng.random() * (1 - tint[:, None, None]))
+        gloss = np.clip(noise(rng, side, 5) - rng.uniform(1.3, 2.2), 0, 1) * rng.uniform(0.3, 1.0)
+        crop[:3] = crop[:3] * (1 - inside) + np.clip(wet + gloss, 0, 1) * inside
+        rim = np.exp(-((field / 2.0) ** 2)) * rng.uniform(0, 0.35)
+        crop[:3] += (rng.choice([0.1, 0.9]) - crop[:3]) * rim * (inside > 0.05)
+    else:
+        grains = (noise(rng, side, side / 3, 1) + np.clip(field / (0.2 * size), -3, 1.5)) > rng.uniform(0.0, 1.0)
+        inside = cv2.GaussianBlur(grains.astype(np.float32), (0, 0), 0.6)
+        tint = np.clip(tint + 0.3, 0, 1) if rng.random() < 0.6 else tint
+        grain = tint[:, None, None] * (1 + 0.15 * noise(rng, side, side / 2, 1))
+        crop[:3] = crop[:3] * (1 - inside) + np.clip(grain, 0, 1) * inside
+    marked = inside > 0.5
+    if rng.random() < 0.6:
+        crop[5] = np.where(marked & ~item, BESIDE, crop[5])
+    return marked
+
+
+def mark(rng: np.random.Generator, crop: Array) -> Array:
+    """Scuffs, stains and soaked patches: colour alone."""
+    side, place = crop.shape[1], crop[5]
+    size = item_size(place)
+    item = place > 0.75
+    kind = rng.integers(3)
+    at = on_item(rng, place, rng.random() < 0.4)
+    radius = size * rng.uniform(0.08, 0.3)
+    if kind == 0:
+        angle = rng.uniform(0, np.pi)
+        streak = noise(rng, 2 * side, side / 2.5, 1)
+        blurred = cv2.GaussianBlur(streak, (0, 0), sigmaX=rng.uniform(4, 12), sigmaY=0.7)
+        turn = cv2.getRotationMatrix2D((side, side), np.degrees(angle), 1.0)
+        streak = cv2.warpAffine(blurred, turn, (2 * side, 2 * side))[side // 2 : side // 2 + side, side // 2 : side // 2 + side]
+        streak = (streak - streak.mean()) / (streak.std() + 1e-6)
+        inside = soft(blob(rng, side, at, radius, 0.7), radius * 0.6) * np.clip(streak - rng.uniform(-0.2, 0.8), 0, 1) * item
+        grey = crop[:3].mean(0, keepdims=True)
+        tone = 0.5 * grey + 0.5 * rng.choice([0.9, 0.75, 0.2])
+        crop[:3] += (tone - crop[:3]) * inside * rng.uniform(0.5, 1.0)
+        return cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 2.0) > 0.12
+    field = np.where(item, blob(rng, side, at, radius, rng.uniform(0.3, 0.9)), -3)
+    inside = soft(field, rng.uniform(1.5, 0.3 * radius + 2))
+    if kind == 1:
+        tint = rng.uniform(0.05, 0.9, 3).astype(np.float32)
+        grain = np.clip(0.8 + 0.3 * noise(rng, side, 12), 0, 1)
+        crop[:3] += (crop[:3] * tint[:, None, None] - crop[:3]) * inside * grain * rng.uniform(0.5, 1.0)
+    else:
+        crop[:3] *= 1 - inside * rng.uniform(0.25, 0.5)
+        crop[:3] *= 1 - np.exp(-((field / 2.0) ** 2)) * rng.uniform(0, 0.25) * item
+    return inside > 0.4
+
+
+def apart(rng: np.random.Generator, crop: Array, other: Array) -> Array:
+    """A piece of the item lies beside it, or contents come out."""
+    side, place = crop.shape[1], crop[5]
+    size = item_size(place)
+    marked = np.zeros((side, side), bool)
+    for _ in range(rng.integers(1, 4)):
+        shape = soft(blob(rng, side, (side / 2, side / 2), size * rng.uniform(0.08, 0.25), rng.uniform(0.1, 0.6)), 1.5).astype(np.float32)
+        source = crop[:3].copy() if rng.random() < 0.5 else other[:3].copy()
+        if rng.random() < 0.3:
+            source[:] = rng.uniform(0.1, 1.0, 3).astype(np.float32)[:, None, None] * (1 + 0.1 * noise(rng, side, 10))
+        foot = np.array(on_item(rng, place, True))
+        ys, xs = np.nonzero(place > 0.75)
+        centre = np.array([xs.mean(), ys.mean()]) if len(xs) else np.array([side / 2, side / 2])
+        out = (foot - centre) / (np.linalg.norm(foot - centre) + 1e-6)
+        to = foot + out * size * rng.uniform(-0.05, 0.2)
+        turn = cv2.getRotationMatrix2D((side / 2, side / 2), rng.uniform(0, 360), 1.0)
+        turn[:, 2] += to - side / 2
+        shape = cv2.warpAffine(shape, turn, (side, side))
+        piece = cv2.warpAffine(source.transpose(1, 2, 0), turn, (side, side), borderMode=cv2.BORDER_REFLECT).transpose(2, 0, 1)
+        shadow = cv2.GaussianBlur(np.roll(shape, tuple(int(v) for v in rng.normal(0, 3, 2)), (0, 1)), (0, 0), 3)
+        crop[:3] *= 1 - 0.5 * shadow * (1 - shape)
+        relief = noise(rng, side, 8) * shape
+        crop[:3] = crop[:3] * (1 - shape) + np.clip(piece * shading(rng, relief * 2, 0.4), 0, 1) * shape
+        if has_depth(crop):
+            crop[4] = np.clip(crop[4] * (1 - shape) + rng.uniform(0.01, 0.06) / HEIGHT_RANGE_M * shape, 0, 1)
+        crop[5] = np.maximum(crop[5], shape * (INSIDE if rng.random() < 0.6 else BESIDE))
+        marked |= shape > 0.5
+    return marked
+
+
+def damage(rng: np.random.Generator, crop: Array, other: Array) -> Array:
+    """Damages the crop in place; bits of Kaputt's types a pixel."""
+    bits = np.zeros(crop.shape[1:], np.uint8)
+    for _ in range(1 + (rng.random() < 0.2)):
+        name = rng.choice(["deformation", "hole", "tear", "actuation", "spillage", "superficial", "deconstruction"],
+                          p=[0.27, 0.16, 0.14, 0.1, 0.1, 0.13, 0.1])
+        region = {
+            "deformation": lambda: crush(rng, crop),
+            "hole": lambda: hole(rng, crop, other),
+            "tear": lambda: tear(rng, crop, other),
+            "actuation": lambda: flap(rng, crop, other),
+            "spillage": lambda: spill(rng, crop),
+            "superficial": lambda: mark(rng, crop),
+            "deconstruction": lambda: apart(rng, crop, other),
+        }[name]()
+        kind = "penetration" if name in ("hole", "tear") else name
+        bits |= region.astype(np.uint8) << TYPES.index(kind)
+    np.clip(crop, 0, 1, out=crop)
+    return bits
+
+
+def sham(rng: np.random.Generator, crop: Array, other: Array) -> None:
+    """Edits the crop in place without damaging it, through the same operations."""
+    side, place = crop.shape[1], crop[5]
+    size = item_size(place)
+    item = (place > 0.75).astype(np.float32)
+    for _ in range(1 + (rng.random() < 0.4)):
+        kind = rng.integers(7)
+        at = on_item(rng, place, rng.random() < 0.4)
+        if kind == 0:  # a label: straight edges, print of another product or plain with lines
+            box = np.zeros((side, side), np.float32)
+            rect = (at, (size * rng.uniform(0.15, 0.6), size * rng.uniform(0.1, 0.4)), rng.uniform(0, 180))
+            cv2.fillPoly(box, [np.int32(cv2.boxPoints(rect))], 1.0, cv2.LINE_AA)
+            box *= item
+            skin = other[:3] if rng.random() < 0.5 else np.full((3, 1, 1), rng.uniform(0.75, 1.0), np.float32)
+            if rng.random() < 0.5:
+                lines = (np.sin(np.arange(side) * rng.uniform(0.3, 1.5)) > rng.uniform(0.2, 0.9)).astype(np.float32)
+                skin = skin * (1 - 0.8 * lines[None, None, :])
+            crop[:3] = crop[:3] * (1 - box) + skin * box
+        elif kind == 1:  # tape: a straight strip, clear, brown or white
+            strip = np.zeros((side, side), np.float32)
+            rect = (at, (3 * side, size * rng.uniform(0.06, 0.2)), rng.choice([0, 90, rng.uniform(0, 180)]))
+            cv2.fillPoly(strip, [np.int32(cv2.boxPoints(rect))], 1.0, cv2.LINE_AA)
+            tone = np.array([[0.7, 0.55, 0.38], [0.95, 0.95, 0.93], [0.8, 0.8, 0.78]][rng.integers(3)], np.float32)[:, None, None]
+            crop[:3] += (tone - crop[:3]) * strip * item * rng.uniform(0.15, 0.95)
+        elif kind == 2:  # a soft shadow
+            field = blob(rng, side, at, size * rng.uniform(0.2, 0.7), 0.2)
+            crop[:3] *= 1 - soft(field, size * rng.uniform(0.1, 0.5)) * rng.uniform(0.1, 0.55)
+        elif kind == 3:  # glare
+            field = blob(rng, side, at, size * rng.uniform(0.05, 0.3), 0.2)
+            crop[:3] += (1 - crop[:3]) * soft(field, size * rng.uniform(0.1, 0.3)) * item * rng.uniform(0.2, 0.9)
+        elif kind == 4:  # a smooth warp: soft goods are never quite flat
+            amount = size * rng.uniform(0.01, 0.05)
+            crop[:] = warp(crop, amount * noise(rng, side, rng.uniform(1, 3), 1), amount * noise(rng, side, rng.uniform(1, 3), 1))
+            crop[5] = np.where(crop[5] > 0.75, 1.0, np.where(crop[5] > 0.25, 0.5, 0.0))
+        elif kind == 5:  # print: shapes, blots and strokes of ink, flat, with crisp edges
+            ink = rng.uniform(0, 1, 3).astype(np.float32)[:, None, None]
+            drawn = np.zeros((side, side), np.uint8)
+            for _ in range(rng.integers(1, 8)):
+                a = (rng.uniform(-0.3, 0.3, 2) * size + at).astype(int)
+                b = (rng.uniform(-0.2, 0.2, 2) * size + a).astype(int)
+                if rng.random() < 0.4:
+                    cv2.ellipse(drawn, tuple(map(int, a)), (int(size * rng.uniform(0.02, 0.15)), int(size * rng.uniform(0.02, 0.15))),
+                                rng.uniform(0, 180), 0, 360, 255, -1 if rng.random() < 0.6 else 2, cv2.LINE_AA)
+                elif rng.random() < 0.5:
+                    cv2.line(drawn, tuple(map(int, a)), tuple(map(int, b)), 255, int(rng.integers(1, 6)), cv2.LINE_AA)
+                else:
+                    word = "".join(rng.choice(list("ABCDEFGHKLMNOPRSTUVXYZ0123456789"), rng.integers(2, 9)))
+                    cv2.putText(drawn, word, tuple(map(int, a)), cv2.FONT_HERSHEY_DUPLEX, rng.uniform(0.3, 1.2), 255, int(rng.integers(1, 3)), cv2.LINE_AA)
+            layer = drawn.astype(np.float32) / 255
+            crop[:3] += (ink - crop[:3]) * layer * item
+        else:  # the same picture, cut out and blended back after a move of a fraction of a pixel
+            inside = soft(blob(rng, side, at, size * rng.uniform(0.05, 0.3), 0.5), 2.0)
+            moved = warp(crop[:3], np.full((side, side), rng.uniform(-0.5, 0.5), np.float32), np.full((side, side), rng.uniform(-0.5, 0.5), np.float32))
+            crop[:3] = crop[:3] * (1 - inside) + moved * inside
+    np.clip(crop, 0, 1, out=crop)

@@ -1,0 +1,177 @@
+"""Trains the damage network. Seeded, resumable, with a bar; stops after --samples or --minutes, whichever is first."""
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from tqdm import tqdm
+
+import crops
+from net import TYPES, DamageNet
+from prepare import splits
+
+HERE = Path(__file__).resolve().parent
+
+
+class Stream(IterableDataset):
+    """Batches of a mixture, from a sample number on; workers take turns."""
+
+    def __init__(self, mixture: crops.Mixture, seed: int, first: int):
+        self.mixture, self.seed, self.first = mixture, seed, first
+
+    def __iter__(self):
+        import cv2
+        cv2.setNumThreads(0)
+        worker = get_worker_info()
+        k, step = (self.first + worker.id, worker.num_workers) if worker else (self.first, 1)
+        while True:
+            sample = self.mixture.draw(self.seed * 1_000_003 + k)
+            yield sample.image, sample.bits, sample.scores
+            k += step
+
+
+def targets(bits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Maps [N, 7, h, w]: where a type covers a good part of a cell."""
+    planes = torch.stack([(bits >> k & 1).float() for k in range(len(TYPES))], 1)
+    return (F.adaptive_avg_pool2d(planes, size) > 0.3).float()
+
+
+def loss_of(maps: torch.Tensor, scores: torch.Tensor, bits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Cross entropy and overlap of the maps, cross entropy of the scores."""
+    truth = targets(bits, maps.shape[-2:])
+    pixel = F.binary_cross_entropy_with_logits(maps, truth, pos_weight=torch.tensor(4.0))
+    chance = torch.sigmoid(maps)
+    both = (chance * truth).sum((2, 3))
+    overlap = 1 - (2 * both + 1) / (chance.sum((2, 3)) + truth.sum((2, 3)) + 1)
+    shown = truth.amax((2, 3))
+    overlap = (overlap * shown).sum() / shown.sum().clamp(min=1)
+    overall = F.binary_cross_entropy_with_logits(scores[:, 0], wanted[:, 0])
+    types = F.binary_cross_entropy_with_logits(scores[:, 1:], wanted[:, 1:])
+    return 2 * pixel + 0.3 * overlap + overall + 1.5 * types
+
+
+def auroc(scores: np.ndarray, damaged: np.ndarray) -> float:
+    order = scores.argsort(kind="stable").argsort(kind="stable") + 1
+    n = damaged.sum()
+    m = len(damaged) - n
+    return float((order[damaged].sum() - n * (n + 1) / 2) / (n * m)) if n and m else float("nan")
+
+
+@torch.no_grad()
+def judge(net: DamageNet, folders: list[crops.Folder], side: int, each: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Overall logits and labels of stored crops, `each` of a folder, spread evenly."""
+    net.eval()
+    logits, damaged = [], []
+    for folder in folders:
+        n = len(folder.rows)
+        picked = range(n) if each is None else sorted({k * n // each for k in range(min(each, n))})
+        batch: list[crops.Sample] = []
+        for k in picked:
+            sample = crops.load(folder, k)
+            crops.fit(sample, side)
+            batch.append(sample)
+            if len(batch) == 16 or k == picked[-1]:
+                images = torch.from_numpy(np.stack([s.image for s in batch]))
+                logits.append(net(images.contiguous(memory_format=torch.channels_last))[1][:, 0].float().numpy())
+                damaged.append(np.array([s.scores[0] > 0 for s in batch]))
+                batch = []
+    net.train()
+    return np.concatenate(logits), np.concatenate(damaged)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--crops", type=Path, default=HERE.parent / "out" / "training")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "out" / "training" / "model")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--samples", type=int, default=250_000)
+    parser.add_argument("--minutes", type=float, default=math.inf)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--side", type=int, default=256, help="side of the crops, until the last share of the run")
+    parser.add_argument("--final-side", type=int, default=384)
+    parser.add_argument("--final-share", type=float, default=0.25)
+    parser.add_argument("--real-share", type=float, default=0.45)
+    parser.add_argument("--no-sham", action="store_true", help="ablation: damaged edits only")
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--start", type=Path, help="weights to start from: fine-tuning")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(args.threads)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    booth = [crops.Folder.open(p.parent) for p in sorted(args.crops.glob("train-*/done"))]
+    held = [crops.Folder.open(p.parent) for p in sorted(args.crops.glob("validation-*/done"))]
+    real = crops.Folder.open(args.crops / "real") if (args.crops / "real" / "done").exists() else None
+    assert booth and held, f"{args.crops} holds no crops: run prepare.py first"
+    net = DamageNet().to(device, memory_format=torch.channels_last)
+    if args.start:
+        net.load_state_dict(torch.load(args.start, map_location=device)["net"])
+    mean = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=args.rate, weight_decay=1e-2)
+    args.out.mkdir(parents=True, exist_ok=True)
+    state, seen, spent = args.out / "state.pt", 0, 0.0
+    if state.exists():
+        saved = torch.load(state, map_location=device)
+        net.load_state_dict(saved["net"])
+        mean.load_state_dict(saved["mean"])
+        optimiser.load_state_dict(saved["optimiser"])
+        seen, spent = saved["seen"], saved["spent"]
+    log = (args.out / "log.jsonl").open("a")
+    bar = tqdm(total=args.samples, initial=seen, unit="crop", smoothing=0.05, mininterval=5)
+    begun = time.monotonic() - spent
+
+    def progress() -> float:
+        return min(1.0, max(seen / args.samples, (time.monotonic() - begun) / 60 / args.minutes))
+
+    while progress() < 1:
+        final = progress() >= 1 - args.final_share
+        side = args.final_side if final else args.side
+        batch = args.batch * args.side**2 // side**2 if final else args.batch
+        mixture = crops.Mixture(booth, real, splits(), side, args.real_share, not args.no_sham)
+        loader = DataLoader(Stream(mixture, args.seed, seen), batch_size=batch, num_workers=args.workers, prefetch_factor=3 if args.workers else None)
+        step, total = 0, 0.0
+        for image, bits, wanted in loader:
+            done = progress()
+            if done >= 1 or (not final and done >= 1 - args.final_share):
+                break
+            for group in optimiser.param_groups:
+                group["lr"] = args.rate * min(1.0, (seen + batch) / 3000) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+            image = image.to(device, memory_format=torch.channels_last)
+            with torch.autocast(device, torch.bfloat16):
+                maps, scores = net(image)
+            loss = loss_of(maps.float(), scores.float(), bits.to(device), wanted.to(device))
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
+            optimiser.step()
+            mean.update_parameters(net)
+            seen, step, total = seen + len(image), step + 1, total + loss.item()
+            bar.update(len(image))
+            if step % 200 == 0:
+                bar.set_postfix(loss=f"{total / step:.3f}", side=side)
+                spent = time.monotonic() - begun
+                torch.save({"net": net.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(), "seen": seen, "spent": spent}, state)
+                line = {"seen": seen, "minutes": round(spent / 60, 2), "loss": round(total / step, 4)}
+                if step % 800 == 0:
+                    logits, damaged = judge(mean.module, held, side, 60)
+                    line["validation_auroc"] = round(auroc(logits, damaged), 4)
+                step, total = (0, 0.0) if step % 800 == 0 else (step, total)
+                log.write(json.dumps(line) + "\n")
+                log.flush()
+    bar.close()
+    torch.save({"net": mean.module.state_dict(), "seen": seen, "minutes": round((time.monotonic() - begun) / 60, 1), "seed": args.seed}, args.out / "final.pt")
+
+
+if __name__ == "__main__":
+    main()
