@@ -2,7 +2,7 @@
 # All of them share one build profile (dev: optimised dependencies, optimised code, line numbers in backtraces).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint bench train finetune exam clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -26,5 +26,16 @@ bench: ## the parts (criterion) and the whole line, as tables and as out/parts.j
 	@tools/setup.sh system
 	@tools/bench.sh
 
+train: ## the damage network from nothing (training/README.md); SAMPLES=250000 is a night on two cores
+	@tools/train.sh
+
+finetune: ## the damage network on your own captures: DATASET=path FORMAT=kaputt|booth
+	@tools/train.sh finetune "$(DATASET)" "$(FORMAT)"
+
+exam: ## the frozen booth exam with the built-in model; ITEMS=800 captures a booth is all of it
+	@tools/setup.sh system
+	cargo build --workspace --locked
+	.venv-train/bin/python training/exam.py --items $(or $(ITEMS),800)
+
 clean: ## remove what the commands above made
-	rm -rf out .venv target
+	rm -rf out .venv .venv-train target

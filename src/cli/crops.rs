@@ -175,8 +175,9 @@ fn cut(job: &Job, tray: Option<&EmptyTray>, side: usize) -> Result<Vec<Row>> {
     let rows = inputs.into_iter().map(|input| {
         let damage = truth.as_ref().map_or_else(|| vec![0; side * side], |t| truth_of(t, input.crop, side));
         let Rect { x, y, w, h } = input.crop;
+        let classical = input.classical.map(|s| s.to_string()).unwrap_or_default();
         let text = format!(
-            "{},{},{},{},{},{},{},{},{},{x},{y},{w},{h}",
+            "{},{},{},{},{},{},{},{},{},{x},{y},{w},{h},{classical}",
             sample.id,
             sample.item,
             input.id,
@@ -209,7 +210,7 @@ struct Output {
 impl Output {
     fn new(args: &CropsArgs) -> Result<Output> {
         let mut table = BufWriter::new(File::create(args.out.join("crops.csv"))?);
-        writeln!(table, "id,item,instance,family,material,lookalike,damaged,major,types,x,y,w,h")?;
+        writeln!(table, "id,item,instance,family,material,lookalike,damaged,major,types,x,y,w,h,classical")?;
         Ok(Output {
             inputs: Npy::create(&args.out.join("inputs.npy"), vec![CHANNELS, args.side, args.side])?,
             damage: Npy::create(&args.out.join("damage.npy"), vec![args.side, args.side])?,

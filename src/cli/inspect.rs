@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
@@ -10,7 +9,7 @@ use captures::load_rgbd;
 use clap::Args;
 use image::{GrayImage, ImageBuffer, Luma, RgbImage};
 use inspection::{
-    DEFAULT_DAMAGE_THRESHOLD, EmptyTray, Engine, InspectedItem, Inspection, InspectionParams, Inspector, Report, TractModel, overlay,
+    DEFAULT_DAMAGE_THRESHOLD, EmptyTray, EngineKind, InspectedItem, Inspection, InspectionParams, Inspector, ModelChoice, Report, overlay,
 };
 use matching::{Cutout, Gallery, GalleryOptions};
 use references::{GalleryUrl, Store};
@@ -45,9 +44,12 @@ pub struct InspectArgs {
     /// Pristine reference pictures, DIR/<product>/*.png or sqlite:PATH
     #[arg(long, value_name = "DIR")]
     references: Option<PathBuf>,
-    /// ONNX model that scores the damage, see docs/model-contract.md
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
+    /// What scores the damage: builtin, classical, or an ONNX file (docs/model-contract.md)
+    #[arg(long, default_value = "builtin", value_name = "MODEL")]
+    model: String,
+    /// What runs it: tract, or ort when a libonnxruntime is there (ORT_DYLIB_PATH)
+    #[arg(long, default_value = "tract")]
+    engine: EngineKind,
     /// Above it an item is not sorted
     #[arg(long, default_value_t = DEFAULT_DAMAGE_THRESHOLD, value_name = "0..1")]
     threshold: f32,
@@ -101,10 +103,7 @@ pub fn run(args: InspectArgs) -> Result<ExitCode> {
     let mut watch = Stopwatch::new();
     let (frame, background) = load(&args)?;
     watch.lap("load");
-    let engine = match &args.model {
-        Some(file) => Some(Arc::new(TractModel::load(file)?) as Arc<dyn Engine>),
-        None => None,
-    };
+    let engine = ModelChoice::from(args.model.as_str()).load(args.engine)?;
     let params = InspectionParams { damage_threshold: args.threshold, ..InspectionParams::default() };
     let inspector = Inspector { params, engine };
     watch.lap("model");

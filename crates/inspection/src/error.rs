@@ -24,9 +24,7 @@ pub enum InspectionError {
     #[error("the picture has no pixels; check the camera")]
     Empty,
     /// The model file is not there or cannot be read.
-    #[error(
-        "model `{path}` cannot be read: {reason}; give the path of an ONNX file, or leave the parameter empty for the classical scorer"
-    )]
+    #[error("model `{path}` cannot be read: {reason}; give the path of an ONNX file, or leave it empty for the weights that intact brings")]
     ModelFile {
         /// As given.
         path: PathBuf,
@@ -41,6 +39,11 @@ pub enum InspectionError {
         /// What is wrong and what was expected.
         reason: String,
     },
+    /// The engine that was asked for is not there.
+    #[error(
+        "the engine `ort` cannot start: {0}; set ORT_DYLIB_PATH to a libonnxruntime.so (PyPI's onnxruntime brings one), or choose tract"
+    )]
+    Engine(String),
     /// The model failed on a frame.
     #[error("the model failed on this frame: {0}")]
     ModelRun(String),

@@ -151,7 +151,10 @@ impl Inspector {
         let assessment = match (&self.engine, &relief) {
             (Some(engine), _) => {
                 let view = View { frame, mask: &found.segmentation.mask, cells: &found.cells, relief: relief.as_ref() };
-                model_score::assess(engine.as_ref(), &view, item)
+                model_score::assess(engine.as_ref(), &view, item).map(|seen| match (engine.fusion(), &relief) {
+                    (Some(fusion), Some(relief)) => seen.joined(fusion, &damage::assess(relief, &found.cells)),
+                    _ => seen,
+                })
             }
             (None, Some(relief)) => Ok(damage::assess(relief, &found.cells)),
             (None, None) => Ok(Assessment::unknown()),

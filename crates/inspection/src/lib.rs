@@ -4,7 +4,7 @@
 //! over Kaputt's seven defect types, with a heat map, quality flags and a pick point. Scores come from classical cues,
 //! or from an ONNX model behind [`Engine`] (docs/model-contract.md).
 //!
-//! Nothing here reads a clock, a file (but for [`TractModel::load`]) or a random source: the same frame gives the same
+//! Nothing here reads a clock, a file (but for [`ModelChoice::load`] and the engines behind it) or a random source: the same frame gives the same
 //! bytes.
 
 mod bands;
@@ -24,7 +24,7 @@ mod segment;
 
 pub use damage::CUE_NAMES;
 pub use defect::{DEFAULT_DAMAGE_THRESHOLD, Defect, DefectType, Severity};
-pub use engine::{Contract, Engine, TractModel};
+pub use engine::{Contract, Engine, EngineKind, Fusion, ModelChoice, OrtModel, Output, TractModel, load_onnxruntime};
 pub use error::InspectionError;
 pub use inspect::{InspectedItem, Inspection, InspectionParams, Inspector, inspect, measure_cues};
 pub use model_input::{ModelInput, model_inputs};

@@ -3,7 +3,7 @@
 use vision::{ColorImage, LabelMask, Rect, RgbdFrame};
 
 use crate::InspectionError;
-use crate::damage::{Relief, behind_hull_m};
+use crate::damage::{self, Relief, behind_hull_m};
 use crate::segment::{self, Cells, EmptyTray, Instance, SegmentationParams};
 
 /// The crop keeps this share of the item's size around it: matter beside the item belongs to the picture of it.
@@ -24,6 +24,8 @@ pub struct ModelInput {
     pub crop: Rect,
     /// `[C, H, W]`, each in [0, 1].
     pub values: Vec<f32>,
+    /// What the classical scorer says; `None` without depth.
+    pub classical: Option<f32>,
 }
 
 /// What models see of every item of a frame, in six channels of `side` × `side`: what a network is trained on.
@@ -42,7 +44,8 @@ pub fn model_inputs(
         let relief = Relief::of(&found.cells, item.id);
         let view = View { frame, mask, cells: &found.cells, relief: relief.as_ref() };
         let (crop, values) = view.of(item, [6, side, side]);
-        ModelInput { id: item.id, crop, values }
+        let classical = relief.as_ref().map(|r| damage::assess(r, &found.cells).overall());
+        ModelInput { id: item.id, crop, values, classical }
     };
     Ok(found.segmentation.instances.iter().map(of).collect())
 }

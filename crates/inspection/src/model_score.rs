@@ -5,7 +5,7 @@ use vision::Rect;
 use crate::InspectionError;
 use crate::damage::{Assessment, EvidenceMap};
 use crate::defect::DefectType;
-use crate::engine::{Contract, Engine};
+use crate::engine::{Contract, Engine, Output};
 use crate::model_input::View;
 use crate::segment::Instance;
 
@@ -22,12 +22,11 @@ pub(crate) fn assess(engine: &dyn Engine, view: &View<'_>, item: &Instance) -> R
 
 /// Scores and places from the output. One class stands for damage of any type and is reported as `superficial`, the
 /// type that claims least.
-fn read(contract: &Contract, crop: Rect, output: &[f32]) -> Assessment {
+fn read(contract: &Contract, crop: Rect, output: &Output) -> Assessment {
     let mut assessment = Assessment::unknown();
     let size = contract.map.map_or(1, |(h, w)| h * w);
-    for (class, values) in output.chunks_exact(size.max(1)).enumerate() {
-        let kind = if contract.classes == 1 { DefectType::Superficial } else { DefectType::ALL[class % DefectType::ALL.len()] };
-        let slot = DefectType::ALL.iter().position(|k| *k == kind).unwrap_or(0);
+    for (class, values) in output.damage.chunks_exact(size.max(1)).enumerate() {
+        let slot = slot(contract, class);
         assessment.scores[slot] = top_mean(values);
         assessment.places[slot] = contract.map.map(|(h, w)| EvidenceMap {
             w,
@@ -36,7 +35,20 @@ fn read(contract: &Contract, crop: Rect, output: &[f32]) -> Assessment {
             values: values.to_vec(),
         });
     }
+    if let Some([overall, types @ ..]) = output.scores.as_deref() {
+        // The calibrated score is the item's; the types divide it.
+        let most = types.iter().copied().fold(1e-6, f32::max);
+        for (class, value) in types.iter().enumerate() {
+            assessment.scores[slot(contract, class)] = overall * value / most;
+        }
+    }
     assessment
+}
+
+/// Where a class of the model stands among the types.
+fn slot(contract: &Contract, class: usize) -> usize {
+    let kind = if contract.classes == 1 { DefectType::Superficial } else { DefectType::ALL[class % DefectType::ALL.len()] };
+    DefectType::ALL.iter().position(|k| *k == kind).unwrap_or(0)
 }
 
 /// Mean of the largest [`TOP_SHARE`] of the values, at least one.

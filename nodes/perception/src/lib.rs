@@ -13,7 +13,7 @@ mod waiting;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use inspection::{Engine, InspectionParams, Inspector, SegmentationParams, TractModel};
+use inspection::{Engine, InspectionParams, Inspector, ModelChoice, SegmentationParams};
 use intact_msgs::msg::{CellEvent, Inspection, ItemArrival};
 use intact_msgs::srv::{Reinspect, ReinspectResponse};
 use node_kit::{Component, Inbox, Mode, NodeError, Ports, Shared, Worker};
@@ -57,12 +57,8 @@ impl Component for Perception {
         if now.cameras.is_empty() {
             return Err(NodeError::msg("parameter `cameras` is empty; name at least one camera's namespace"));
         }
-        let engine = match now.model.as_str() {
-            "" => None,
-            file => {
-                Some(Arc::new(TractModel::load(file.as_ref()).map_err(|e| NodeError::because("parameter `model`", e))?) as Arc<dyn Engine>)
-            }
-        };
+        let kind = now.engine.parse().map_err(|e: String| NodeError::msg(format!("parameter `engine`: {e}")))?;
+        let engine = ModelChoice::from(now.model.as_str()).load(kind).map_err(|e| NodeError::because("parameter `model`", e))?;
         // Made here too, so that settings which do not work are refused now and not when the first frame comes.
         Intake::new(&now)?;
         let inputs: Inbox<Input> = ports.inbox("messages", INTAKE_LIMIT);

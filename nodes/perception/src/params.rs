@@ -5,8 +5,10 @@ node_kit::parameters! {
     pub struct PerceptionParams {
         /// Namespaces of the cameras that look at an item.
         cameras: Vec<String> = vec!["camera".into()];
-        /// ONNX model that scores the damage (docs/model-contract.md). Empty: classical cues.
-        model: String = String::new();
+        /// What scores the damage: `classical`, `builtin` for the weights of this version, or an ONNX file (docs/model-contract.md).
+        model: String = "classical".to_owned();
+        /// What runs the model: `tract`, or `ort` when a libonnxruntime is there (ORT_DYLIB_PATH).
+        engine: String = "tract".into(), choices ["tract", "ort"];
         /// Above it an item is not sorted.
         damage_threshold: f64 = f64::from(inspection::DEFAULT_DAMAGE_THRESHOLD), range 0.0..=1.0, dynamic;
         /// How the streams of all cameras are put together: by equal stamps, or by the closest ones.

@@ -50,6 +50,9 @@ pub struct GenerateArgs {
     /// (families book and tube, look-alikes torn edge and puddle, dents, holes, wet patches, the conveyor)
     #[arg(long, default_value = "test")]
     split: Split,
+    /// Number of products to draw from [default: one for eight captures, at least 24]
+    #[arg(long, value_name = "N")]
+    products: Option<usize>,
     /// Leave out the pristine pictures of the products
     #[arg(long)]
     no_references: bool,
@@ -80,7 +83,7 @@ pub fn run(args: &GenerateArgs) -> Result<ExitCode> {
         width: args.size.0,
         height: args.size.1,
         items: args.items,
-        products: (args.items / 8).max(24),
+        products: args.products.unwrap_or((args.items / 8).max(24)),
         damage_fraction: args.damaged,
         ..part.spec(args.seed)
     })?;

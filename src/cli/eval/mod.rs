@@ -7,13 +7,12 @@ mod report;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
 use datasets::{Format, Split};
 use indicatif::{ProgressBar, ProgressStyle};
-use inspection::{DEFAULT_DAMAGE_THRESHOLD, Engine, TractModel};
+use inspection::{DEFAULT_DAMAGE_THRESHOLD, EngineKind, ModelChoice};
 
 use figures::Figures;
 use judge::{Judge, Verdict};
@@ -28,8 +27,8 @@ Examples:
   intact eval mvtec/bottle --format mvtec --references auto
 
 An item's score is the one that the decision node's default policy acts on: damage above 0.5, or anomaly above 0.8 (which is
-moved to 0.5 here), is not sorted. MVTec's train/good is enrolled as references; pictures without depth get no damage score
-from the classical scorer.")]
+moved to 0.5 here), is not sorted. MVTec's train/good is enrolled as references; the classical scorer gives pictures without
+depth no damage score.")]
 pub struct EvalArgs {
     /// Folder of the data set
     dataset: PathBuf,
@@ -42,9 +41,12 @@ pub struct EvalArgs {
     /// Compare items with the references that the data set brings
     #[arg(long, value_enum, default_value = "none")]
     references: References,
-    /// ONNX model for the damage score; without it the classical scorer
-    #[arg(long, value_name = "FILE")]
-    model: Option<PathBuf>,
+    /// What scores the damage: builtin, classical, or an ONNX file (docs/model-contract.md)
+    #[arg(long, default_value = "builtin", value_name = "MODEL")]
+    model: String,
+    /// What runs it: tract, or ort when a libonnxruntime is there (ORT_DYLIB_PATH)
+    #[arg(long, default_value = "tract")]
+    engine: EngineKind,
     /// Judge this many samples, evenly spread over the data set
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -76,10 +78,7 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
         let n = samples.len();
         samples = (0..limit).map(|k| samples[k * n / limit].clone()).collect();
     }
-    let engine = match &args.model {
-        Some(file) => Some(Arc::new(TractModel::load(file)?) as Arc<dyn Engine>),
-        None => None,
-    };
+    let engine = ModelChoice::from(args.model.as_str()).load(args.engine)?;
     let mut judge = Judge::new(&args.dataset, args.format, shared, engine, args.references == References::Auto)?;
     let bar = ProgressBar::new(samples.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} samples, {per_sec}, {eta} left") {

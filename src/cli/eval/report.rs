@@ -50,8 +50,7 @@ pub(crate) fn write(dir: &Path, args: &EvalArgs, samples: &[Sample], verdicts: &
         page,
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>{title}</title><style>{STYLE}</style>"
     )?;
-    let model =
-        args.model.as_ref().and_then(|m| m.file_name()).map_or_else(|| "classical".to_owned(), |n| n.to_string_lossy().into_owned());
+    let model = std::path::Path::new(&args.model).file_name().map_or_else(|| args.model.clone(), |n| n.to_string_lossy().into_owned());
     write!(
         page,
         "<h1>{title}</h1><p class=sub>{} · {} samples, {} damaged · scorer {} · intact {}</p>",

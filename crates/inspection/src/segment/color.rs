@@ -67,6 +67,18 @@ fn blur3(cells: &[[f32; 3]], w: usize) -> Vec<[f32; 3]> {
     blurred
 }
 
+/// Deviation of brightness below which a picture is a plain surface, grey levels: uneven light on an empty table is no item.
+const PLAIN: f32 = 14.0;
+
+/// True when the picture shows more than a plain surface.
+pub(crate) fn is_structured(colors: &[[f32; 3]]) -> bool {
+    let grey = |c: &[f32; 3]| (c[0] + c[1] + c[2]) / 3.0;
+    let n = colors.len().max(1) as f32;
+    let mean = colors.iter().map(grey).sum::<f32>() / n;
+    let variance = colors.iter().map(|c| (grey(c) - mean).powi(2)).sum::<f32>() / n;
+    variance.sqrt() > PLAIN
+}
+
 /// Cells whose colour differs from the empty tray's by more than light and shadow explain.
 ///
 /// Brightness may fall to half (shadow) or rise by a third (reflection); hue may move by the picture's own noise only.
@@ -173,4 +185,16 @@ fn clusters(border: &[[f32; 3]]) -> Vec<([f32; 3], f32)> {
         out = means.iter().zip(&sums).filter(|(_, s)| s.1 > 0.06 * border.len() as f32).map(|(m, s)| (*m, s.2 / s.1)).collect();
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uneven_light_is_plain_and_print_is_structure() {
+        let falling: Vec<[f32; 3]> = (0..400).map(|i| [120.0 + 20.0 * (i % 20) as f32 / 20.0; 3]).collect();
+        let print: Vec<[f32; 3]> = (0..400).map(|i| [if (i / 3) % 2 == 0 { 60.0 } else { 190.0 }, 120.0, 100.0]).collect();
+        assert!(!is_structured(&falling) && is_structured(&print));
+    }
 }

@@ -311,7 +311,8 @@ fn extents(mask: &LabelMask) -> Vec<(u16, Rect, u32)> {
     all.into_iter().map(|(l, (x0, y0, x1, y1, n))| (l, Rect { x: x0, y: y0, w: x1 - x0 + 1, h: y1 - y0 + 1 }, n)).collect()
 }
 
-/// Items by colour: against the empty tray when there is one, else against the picture's border.
+/// Items by colour: against the empty tray when there is one, else against the picture's border. Where nothing stands out of
+/// the border of a picture that is not plain, one item fills it.
 fn from_color(frame: &RgbdFrame, background: Option<&EmptyTray>) -> Result<Analysis, InspectionError> {
     let picture: &ColorImage = &frame.color;
     let step = step_for(picture.width());
@@ -329,7 +330,9 @@ fn from_color(frame: &RgbdFrame, background: Option<&EmptyTray>) -> Result<Analy
         .of
         .iter()
         .map(|p| if *p != 0 && found.sizes[*p as usize] >= least { (*p).min(u32::from(u16::MAX)) as u16 } else { 0 })
-        .collect();
+        .collect::<Vec<u16>>();
+    let fills = background.is_none() && labels.iter().all(|l| *l == 0) && color::is_structured(&colors);
+    let labels = if fills { vec![1; labels.len()] } else { labels };
     let camera = frame.intrinsics.unwrap_or_else(|| assumed_camera(picture.width(), picture.height()));
     let grid = Grid::new_flat(picture.width(), picture.height(), &camera);
     let width = picture.width() as usize;

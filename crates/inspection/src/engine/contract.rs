@@ -1,0 +1,87 @@
+//! What a model takes and gives, and the check of it.
+
+use crate::defect::DefectType;
+
+/// Smallest and largest side of a model's input; smaller loses small damage, larger cannot keep a line's pace.
+const SIDES: std::ops::RangeInclusive<usize> = 32..=1024;
+
+/// What a model takes and gives, read from the model itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contract {
+    /// Channels of the input: 3 (RGB), 4 (and depth behind the item's hull), or 6 (and height, and the item's place).
+    pub channels: usize,
+    /// Rows of the input.
+    pub height: usize,
+    /// Columns of the input.
+    pub width: usize,
+    /// One score per defect type, or one score for damage of any type.
+    pub classes: usize,
+    /// Rows and columns of the per-pixel maps; `None` for a classifier.
+    pub map: Option<(usize, usize)>,
+    /// True when the model pools its maps itself and gives `scores` beside them.
+    pub scores: bool,
+}
+
+/// An input or output as an engine describes it.
+pub(super) struct Port {
+    pub name: String,
+    /// `Some(type)` when it is not float32.
+    pub other_type: Option<String>,
+    /// `Err(shape)` when a size is not fixed.
+    pub shape: Result<Vec<usize>, String>,
+}
+
+impl Port {
+    fn dims(&self, what: &str) -> Result<&[usize], String> {
+        if let Some(other) = &self.other_type {
+            return Err(format!("its {what} is {other}, expected float32"));
+        }
+        match &self.shape {
+            Ok(dims) => Ok(dims),
+            Err(shape) => Err(format!("its {what} has symbolic sizes {shape}; export it with fixed ones")),
+        }
+    }
+}
+
+impl Contract {
+    /// Reads and checks names, types and shapes.
+    pub(super) fn of(inputs: &[Port], outputs: &[Port]) -> Result<Contract, String> {
+        let ([input], [output] | [output, _]) = (inputs, outputs) else {
+            return Err(format!(
+                "it has {} inputs and {} outputs; one input, `damage` and perhaps `scores` are expected",
+                inputs.len(),
+                outputs.len()
+            ));
+        };
+        if input.name != "image" {
+            return Err(format!("its input is called `{}`, expected `image`", input.name));
+        }
+        if output.name != "damage" {
+            return Err(format!("its output is called `{}`, expected `damage`", output.name));
+        }
+        let taken = input.dims("input")?;
+        let given = output.dims("output")?;
+        let &[1, channels @ (3 | 4 | 6), height, width] = taken else {
+            return Err(format!("its input is {taken:?}, expected [1, 3 or 4 or 6, H, W]"));
+        };
+        if !SIDES.contains(&height) || !SIDES.contains(&width) {
+            return Err(format!("its input is {height}x{width}, sides of {} to {} are expected", SIDES.start(), SIDES.end()));
+        }
+        let types = DefectType::ALL.len();
+        let (classes, map) = match *given {
+            [1, k] => (k, None),
+            [1, k, h, w] if h > 0 && w > 0 => (k, Some((h, w))),
+            _ => return Err(format!("its output is {given:?}, expected [1, K] or [1, K, h, w]")),
+        };
+        if classes != 1 && classes != types {
+            return Err(format!("its output has {classes} channels, expected 1 (any damage) or {types} (Kaputt's types)"));
+        }
+        if let Some(scores) = outputs.get(1) {
+            let shape = scores.dims("second output")?;
+            if scores.name != "scores" || *shape != [1, 1 + classes] {
+                return Err(format!("its second output is `{}` {shape:?}, expected `scores` [1, {}]", scores.name, 1 + classes));
+            }
+        }
+        Ok(Contract { channels, height, width, classes, map, scores: outputs.len() > 1 })
+    }
+}

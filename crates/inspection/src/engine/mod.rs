@@ -1,0 +1,198 @@
+//! ONNX models behind one small interface. The contract of inputs and outputs stands in docs/model-contract.md.
+
+mod contract;
+mod ort;
+mod tract;
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+pub use contract::Contract;
+use contract::Port;
+pub use ort::{OrtModel, load_onnxruntime};
+pub use tract::TractModel;
+
+use crate::InspectionError;
+
+/// The weights that this version brings (models/damage/README.md is their card).
+const BUILT_IN: &[u8] = include_bytes!("../../../../models/damage/damage.onnx");
+/// What messages call them.
+const BUILT_IN_NAME: &str = "damage.onnx";
+/// Fitted on booth validation by `training/fuse.py`.
+const BUILT_IN_FUSION: Fusion = Fusion { model: 1.0, classical: 1.0, shift: 0.0 };
+
+/// What a model says of one item; all values in [0, 1].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// `[K]`, or `[K, h, w]`: a score a type, or a map a type.
+    pub damage: Vec<f32>,
+    /// `[1 + K]`: any damage, then each type; `None` of a model without that output.
+    pub scores: Option<Vec<f32>>,
+}
+
+/// Runs one model.
+pub trait Engine: Send + Sync {
+    /// What runs the model: `tract` or `ort`.
+    fn name(&self) -> &'static str;
+    /// File name and short sha256 of the model, as published.
+    fn model(&self) -> &str;
+    /// Shapes of input and output.
+    fn contract(&self) -> &Contract;
+    /// Runs on one input, channel after channel, row after row.
+    ///
+    /// # Errors
+    /// When the input has another length than the contract says, or the model fails or gives no probabilities.
+    fn run(&self, input: &[f32]) -> Result<Output, InspectionError>;
+    /// How the model's score joins the classical one where depth allows both; `None`: the model decides alone.
+    fn fusion(&self) -> Option<Fusion> {
+        None
+    }
+}
+
+/// Logistic regression over the log odds of both scores.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Fusion {
+    /// Weight of the model's log odds.
+    pub model: f32,
+    /// Weight of the classical scorer's log odds.
+    pub classical: f32,
+    /// Added to both.
+    pub shift: f32,
+}
+
+impl Fusion {
+    /// One score of two, all in [0, 1].
+    pub fn join(self, model: f32, classical: f32) -> f32 {
+        let odds = |p: f32| {
+            let p = p.clamp(1e-4, 1.0 - 1e-4);
+            (p / (1.0 - p)).ln()
+        };
+        1.0 / (1.0 + (-(self.model * odds(model) + self.classical * odds(classical) + self.shift)).exp())
+    }
+}
+
+/// Which library runs a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EngineKind {
+    /// `tract`: nothing to install.
+    #[default]
+    Tract,
+    /// ONNX Runtime: faster; its shared library must be there.
+    Ort,
+}
+
+impl FromStr for EngineKind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "tract" => Ok(EngineKind::Tract),
+            "ort" => Ok(EngineKind::Ort),
+            other => Err(format!("`{other}` is no engine; choose tract or ort")),
+        }
+    }
+}
+
+/// Which scorer is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ModelChoice {
+    /// The weights that this version brings.
+    #[default]
+    BuiltIn,
+    /// Measured cues and decision trees, without a network.
+    Classical,
+    /// A user's ONNX file.
+    File(PathBuf),
+}
+
+impl From<&str> for ModelChoice {
+    /// Empty: built in; `classical`; else a file.
+    fn from(text: &str) -> Self {
+        match text {
+            "" | "builtin" => ModelChoice::BuiltIn,
+            "classical" => ModelChoice::Classical,
+            file => ModelChoice::File(file.into()),
+        }
+    }
+}
+
+impl ModelChoice {
+    /// Loads the model; `None` for the classical scorer. Trial runs prove that it works.
+    ///
+    /// # Errors
+    /// [`InspectionError::ModelFile`] when the file cannot be read, [`InspectionError::ModelContract`] when it is no
+    /// ONNX model, or its inputs and outputs are not those of the contract, [`InspectionError::Engine`] when the engine
+    /// is not there.
+    pub fn load(&self, kind: EngineKind) -> Result<Option<Arc<dyn Engine>>, InspectionError> {
+        let engine: Arc<dyn Engine> = match (self, kind) {
+            (ModelChoice::Classical, _) => return Ok(None),
+            (ModelChoice::BuiltIn, EngineKind::Tract) => {
+                Arc::new(TractModel::read(Path::new(BUILT_IN_NAME), BUILT_IN)?.fused(BUILT_IN_FUSION))
+            }
+            (ModelChoice::BuiltIn, EngineKind::Ort) => Arc::new(OrtModel::read(Path::new(BUILT_IN_NAME), BUILT_IN)?.fused(BUILT_IN_FUSION)),
+            (ModelChoice::File(path), EngineKind::Tract) => Arc::new(TractModel::load(path)?),
+            (ModelChoice::File(path), EngineKind::Ort) => Arc::new(OrtModel::load(path)?),
+        };
+        Ok(Some(engine))
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, InspectionError> {
+    std::fs::read(path).map_err(|e| InspectionError::ModelFile { path: path.to_owned(), reason: e.to_string() })
+}
+
+/// `file.onnx@1a2b3c4d5e6f`.
+fn name_of(path: &Path, bytes: &[u8]) -> String {
+    let file = path.file_name().map_or_else(|| PathBuf::from("model"), PathBuf::from);
+    let digest = Sha256::digest(bytes);
+    let short: String = digest.iter().take(6).map(|b| format!("{b:02x}")).collect();
+    format!("{}@{short}", file.display())
+}
+
+/// Runs the model on black, grey and white: outputs that are no probabilities show on one of them.
+fn try_out(model: &dyn Engine, path: &Path) -> Result<(), InspectionError> {
+    let c = model.contract();
+    let samples = c.channels * c.height * c.width;
+    for level in [0.0, 0.5, 1.0] {
+        let trial = model.run(&vec![level; samples]);
+        trial.map_err(|e| InspectionError::ModelContract { path: path.to_owned(), reason: e.to_string() })?;
+    }
+    Ok(())
+}
+
+fn check_input(contract: &Contract, input: &[f32]) -> Result<(), InspectionError> {
+    let expected = contract.channels * contract.height * contract.width;
+    if input.len() == expected {
+        return Ok(());
+    }
+    Err(InspectionError::ModelRun(format!("its input holds {} values, {expected} are needed", input.len())))
+}
+
+/// A little beyond [0, 1] is rounding; more is a model without its sigmoid.
+fn probabilities(values: &[f32]) -> Result<Vec<f32>, InspectionError> {
+    if let Some(bad) = values.iter().find(|v| !(-1e-3..=1.001).contains(*v)) {
+        return Err(InspectionError::ModelRun(format!("it gave {bad}, expected probabilities in [0, 1]; export it with its sigmoid")));
+    }
+    Ok(values.iter().map(|v| v.clamp(0.0, 1.0)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fusion_rises_with_both_scores_and_stays_a_probability() {
+        let fusion = Fusion { model: 0.8, classical: 0.6, shift: -0.5 };
+        let steps: Vec<f32> = (0..=10).map(|k| k as f32 / 10.0).collect();
+        for a in &steps {
+            for pair in steps.windows(2) {
+                assert!(fusion.join(*a, pair[1]) >= fusion.join(*a, pair[0]));
+                assert!(fusion.join(pair[1], *a) >= fusion.join(pair[0], *a));
+            }
+            assert!((0.0..=1.0).contains(&fusion.join(*a, 1.0)) && (0.0..=1.0).contains(&fusion.join(0.0, *a)));
+        }
+    }
+}

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# From nothing to a released damage model, or from the released one to a user's own: `tools/train.sh [finetune DATASET FORMAT]`.
+source "$(dirname "$0")/lib.sh"
+VENV=.venv-train
+PYTHON=$VENV/bin/python
+OUT=${OUT:-out/training}
+
+python_packages() {
+    tools/setup.sh system
+    cmp -s training/requirements.txt $VENV/requirements.installed && return 0
+    [ -x $PYTHON ] || python3 -m venv $VENV
+    $VENV/bin/pip install --quiet --disable-pip-version-check -r training/requirements.txt
+    cp training/requirements.txt $VENV/requirements.installed
+}
+
+user_crops() { # DATASET FORMAT
+    [ -e "$OUT/user/train-user/done" ] && return 0
+    rm -rf "$OUT/user" && mkdir -p "$OUT/user"
+    local part
+    for part in train validation; do
+        target/debug/intact crops "$1" --format "$2" --split $part --out "$OUT/user/$part-user" && touch "$OUT/user/$part-user/done"
+    done
+}
+
+step "Python packages" "PyPI must answer; 6 GB of disk are needed" python_packages
+step "intact" "the compiler's first error above names what is missing" cargo build --workspace --locked
+if [ "${1:-}" = finetune ]; then
+    [ $# -eq 3 ] || { echo "give DATASET and FORMAT (kaputt or booth)" >&2 && exit 2; }
+    step "your captures as crops" "the data set needs a train and a validation part" user_crops "$2" "$3"
+    step "training" "start again to go on where it stopped" \
+        $PYTHON training/train.py --crops "$OUT/user" --start models/damage/damage.pt --rate 3e-4 --samples "${SAMPLES:-20000}" --out "$OUT/user/model"
+    step "ONNX" "see the message above" \
+        $PYTHON training/export.py --crops "$OUT/user" --weights "$OUT/user/model/final.pt" --out "$OUT/user/damage.onnx"
+    echo "use it: intact inspect … --model $OUT/user/damage.onnx, or the parameter perception.model"
+else
+    step "what it learns from" "start again to go on; delete $OUT to begin anew" $PYTHON training/prepare.py --out "$OUT"
+    step "training" "start again to go on where it stopped" \
+        $PYTHON training/train.py --crops "$OUT" --out "$OUT/model" --samples "${SAMPLES:-250000}"
+    step "ONNX" "see the message above" $PYTHON training/export.py --crops "$OUT" --weights "$OUT/model/final.pt"
+    step "intact with the new weights" "the compiler's first error above names what is missing" cargo build --workspace --locked
+fi
+step_table

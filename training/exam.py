@@ -1,0 +1,131 @@
+"""The frozen booth exam: makes it, proves that it is the frozen one, judges a model on it.
+
+`exam.json` holds the seeds, and per seed a hash of its first captures with histograms of severity, type and size. It was
+written before any model was judged on it. A change of the booth that changes the exam shows here; it goes into the changelog with
+the scores on both."""
+
+import argparse
+import csv
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+
+HERE = Path(__file__).resolve().parent
+FROZEN = HERE / "exam.json"
+# Three booths of each surface; `intact booth generate --split test` of these seeds.
+SEEDS = [301, 302, 303, 304, 305, 306, 307, 308, 309]
+ITEMS, DAMAGED = 800, 0.29
+# Captures a seed that the hash covers: a seed gives the same first captures, however many are made.
+HASHED = 40
+
+
+def generate(args: argparse.Namespace, seed: int, items: int, out: Path) -> None:
+    if (out / "query-test.parquet").exists():
+        return
+    shutil.rmtree(out, ignore_errors=True)
+    subprocess.run([args.intact, "booth", "generate", "--seed", str(seed), "--items", str(items), "--split", "test", "--products", "100",
+                    "--damaged", str(DAMAGED), "--out", str(out)], check=True, stdout=sys.stderr)
+
+
+def describe(folder: Path) -> dict:
+    """Hash and histograms of the first captures of a folder."""
+    table = pyarrow.parquet.read_table(folder / "query-test.parquet").to_pylist()[:HASHED]
+    digest = hashlib.sha256()
+    for row in table:
+        for column in ("query_image", "query_depth", "query_mask", "query_damage"):
+            if row[column]:
+                digest.update((folder / row[column]).read_bytes())
+    severity = Counter("major" if r["major_defect"] else "minor" if r["defect"] else "none" for r in table)
+    types = Counter(t for r in table for t in (r["defect_types"] or "").split(",") if t)
+    return {"sha256": digest.hexdigest(), "severity": dict(sorted(severity.items())), "types": dict(sorted(types.items())),
+            "families": dict(sorted(Counter(r["family"] for r in table).items()))}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--intact", default=str(HERE.parent / "target" / "debug" / "intact"))
+    parser.add_argument("--out", type=Path, default=HERE.parent / "out" / "exam")
+    parser.add_argument("--items", type=int, default=ITEMS, help="captures a seed; fewer are a sample of the exam")
+    parser.add_argument("--freeze", action="store_true", help="write exam.json")
+    parser.add_argument("--check", action="store_true", help="only prove that the captures are the frozen ones")
+    parser.add_argument("eval", nargs="*", help="after --: arguments for `intact eval`")
+    args = parser.parse_args()
+    assert args.items >= HASHED, f"--items {args.items}: at least {HASHED}, what the hash covers"
+    folders = {seed: args.out / f"{seed}-{args.items}" for seed in SEEDS}
+    for seed, folder in folders.items():
+        generate(args, seed, args.items, folder)
+    found = {"seeds": {str(seed): describe(folder) for seed, folder in folders.items()}, "items": ITEMS, "damaged": DAMAGED, "hashed": HASHED}
+    if args.freeze:
+        FROZEN.write_text(json.dumps(found, indent=1) + "\n")
+    frozen = json.loads(FROZEN.read_text())
+    if found["seeds"] != frozen["seeds"]:
+        changed = [seed for seed in frozen["seeds"] if found["seeds"].get(seed) != frozen["seeds"][seed]]
+        raise SystemExit(f"this is not the frozen exam: seeds {', '.join(changed)} differ. Was the booth changed?")
+    print(f"the frozen exam: {len(SEEDS)} booths, {args.items} captures each", file=sys.stderr)
+    if args.check:
+        return
+    rows = [row for folder in folders.values() for row in judge(args, folder)]
+    print(json.dumps(figures(rows), indent=1))
+
+
+def judge(args: argparse.Namespace, folder: Path) -> list[dict]:
+    """Truth and score of every capture."""
+    out = folder / "scores.csv"
+    subprocess.run([args.intact, "eval", str(folder), "--format", "booth", "--submission", str(out), *args.eval], check=True, stdout=sys.stderr)
+    with out.open() as file:
+        scores = {row["capture_id"]: float(row["pred"]) for row in csv.DictReader(file)}
+    return [{**row, "score": scores[row["capture_id"]]} for row in pyarrow.parquet.read_table(folder / "query-test.parquet").to_pylist()]
+
+
+def auroc(bad: np.ndarray, good: np.ndarray) -> float:
+    if not len(bad) or not len(good):
+        return float("nan")
+    order = np.sort(good)
+    return float(((np.searchsorted(order, bad, "left") + np.searchsorted(order, bad, "right")) / 2 / len(good)).mean())
+
+
+def recall_at(bad: np.ndarray, good: np.ndarray, alarms: float) -> float:
+    return float((bad > np.quantile(good, 1 - alarms)).mean()) if len(bad) and len(good) else float("nan")
+
+
+def interval(bad: np.ndarray, good: np.ndarray, of) -> list[float]:
+    """95 % of 500 bootstrap draws."""
+    rng = np.random.default_rng(1)
+    drawn = [of(rng.choice(bad, len(bad)), rng.choice(good, len(good))) for _ in range(500)]
+    return [round(float(v), 4) for v in np.percentile(drawn, [2.5, 97.5])]
+
+
+def figures(rows: list[dict]) -> dict:
+    """Of all booths together; types against all intact items, families and look-alikes among themselves."""
+    score = np.array([r["score"] for r in rows])
+    damaged = np.array([r["defect"] for r in rows])
+    major = np.array([r["major_defect"] for r in rows])
+    good = score[~damaged]
+    out: dict = {"n": len(rows), "damaged": int(damaged.sum()), "alarms_at_half": round(float((good > 0.5).mean()), 4)}
+    for name, which in (("any", damaged), ("major", major)):
+        bad = score[which]
+        out[name] = {"auroc": round(auroc(bad, good), 4), "auroc_95": interval(bad, good, auroc),
+                     "recall_at_1fpr": round(recall_at(bad, good, 0.01), 4), "recall_95": interval(bad, good, lambda b, g: recall_at(b, g, 0.01)),
+                     "found_at_half": round(float((bad > 0.5).mean()), 4)}
+    types = sorted({t for r in rows for t in (r["defect_types"] or "").split(",") if t})
+    has = {t: np.array([t in (r["defect_types"] or "").split(",") for r in rows]) for t in types}
+    out["types"] = {t: {"n": int(has[t].sum()), "auroc": round(auroc(score[has[t]], good), 4)} for t in types}
+    family = np.array([r["family"] for r in rows])
+    out["families"] = {f: {"n": int((family == f).sum()), "auroc": round(auroc(score[damaged & (family == f)], score[~damaged & (family == f)]), 4)}
+                       for f in sorted(set(family))}
+    alike = np.array([bool(r["lookalike"]) for r in rows])
+    out["lookalikes"] = {"intact": int((alike & ~damaged).sum()), "alarms_at_half": round(float((score[alike & ~damaged] > 0.5).mean()), 4),
+                         "damaged": int((alike & damaged).sum()), "found": round(float((score[alike & damaged] > 0.5).mean()), 4),
+                         "found_plain": round(float((score[~alike & damaged] > 0.5).mean()), 4)}
+    return out
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""Calibrates a trained network on booth validation and writes it as ONNX, with the figures of its card."""
+
+import argparse
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+
+import crops
+from net import CHANNELS, DamageNet, Released
+from train import auroc, judge
+
+HERE = Path(__file__).resolve().parent
+# Good items that may be sidelined at the threshold of one half.
+ALARMS = 0.01
+
+
+def platt(logits: np.ndarray, damaged: np.ndarray) -> tuple[float, float]:
+    """Scale and shift of the logits that make their sigmoid a probability (Platt 1999), by Newton's method."""
+    # Targets a little inside of 0 and 1, as Platt has them.
+    n, m = damaged.sum(), (~damaged).sum()
+    wanted = np.where(damaged, (n + 1) / (n + 2), 1 / (m + 2))
+    x = np.stack([logits, np.ones_like(logits)], 1).astype(np.float64)
+    w = np.array([1.0, 0.0])
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-x @ w))
+        gradient = x.T @ (p - wanted)
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-6 * np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        w -= step
+        if np.abs(step).max() < 1e-9:
+            break
+    return float(w[0]), float(w[1])
+
+
+def prior_of(shift: float, share: float) -> float:
+    """Share of damaged items for which a shift of the log odds makes the score a probability, of a set with `share`."""
+    odds = share / (1 - share) * np.exp(shift)
+    return float(odds / (1 + odds))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--crops", type=Path, default=HERE.parent / "out" / "training")
+    parser.add_argument("--weights", type=Path, default=HERE.parent / "out" / "training" / "model" / "final.pt")
+    parser.add_argument("--out", type=Path, default=HERE.parent / "models" / "damage" / "damage.onnx")
+    parser.add_argument("--side", type=int, default=384)
+    args = parser.parse_args()
+    saved = torch.load(args.weights, map_location="cpu")
+    net = DamageNet()
+    net.load_state_dict(saved["net"])
+    net.eval()
+    held = [crops.Folder.open(p.parent) for p in sorted(args.crops.glob("validation-*/done"))]
+    logits, damaged = judge(net, held, args.side)
+    net.eval()
+    scale, shift = platt(logits, damaged)
+    calibrated = scale * logits + shift
+    # The threshold stays at one half: the prior moves until it lets ALARMS of the good items through to a person.
+    limit = float(np.quantile(calibrated[~damaged], 1 - ALARMS))
+    released = Released(net, scale, shift - limit).eval()
+    image = torch.zeros(1, CHANNELS, args.side, args.side)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(released, (image,), str(args.out), input_names=["image"], output_names=["damage", "scores"], opset_version=17, dynamo=False)
+    model = onnx.load(args.out)
+    onnx.checker.check_model(model)
+    figures = {
+        "seed": saved.get("seed"), "samples": saved.get("seen"), "minutes": saved.get("minutes"),
+        "validation": {"n": len(damaged), "damaged": int(damaged.sum()), "auroc": round(auroc(logits, damaged), 4),
+                       "found_at_threshold": round(float((calibrated[damaged] > limit).mean()), 4),
+                       "alarms_at_threshold": round(float((calibrated[~damaged] > limit).mean()), 4)},
+        "calibration": {"scale": round(scale, 4), "shift": round(shift - limit, 4), "prior": prior_of(-limit, float(damaged.mean()))},
+        "parameters": sum(p.numel() for p in net.parameters()), "side": args.side,
+    }
+    # Half precision is enough to start a fine-tuning from.
+    torch.save({"net": {k: v.half() if v.is_floating_point() else v for k, v in net.state_dict().items()}}, args.out.with_suffix(".pt"))
+    args.out.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
+    print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()
