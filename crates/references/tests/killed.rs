@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use matching::{Cutout, FeatureOptions};
-use references::{GalleryUrl, NewReference, State, Store};
+use references::{GalleryUrl, NewReference, Origin, State, Store};
 use vision::ColorImage;
 
 const CHILD: &str = "REFERENCES_TEST_WRITES_TO";
@@ -22,6 +22,7 @@ fn reference(n: u32) -> NewReference {
         provenance: String::new(),
         version: 1,
         state: State::Active,
+        origin: Origin::Enrolled,
         added_by: "child".into(),
         added_ns: i64::from(n),
     }
