@@ -55,8 +55,10 @@ fn a_killed_writer_leaves_everything_it_acknowledged_and_nothing_half() {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        // At least one is written; then it is killed somewhere in the next ones.
-        acknowledged.push(lines.next().expect("the child writes").unwrap());
+        // A few are written, however busy the machine is; then it is killed somewhere in the next ones.
+        for _ in 0..=round % 4 {
+            acknowledged.push(lines.next().expect("the child writes").unwrap());
+        }
         std::thread::sleep(Duration::from_millis(3 + 7 * round % 40));
         child.kill().unwrap();
         child.wait().unwrap();
