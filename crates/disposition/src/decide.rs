@@ -36,7 +36,7 @@ const RULES: &[Rule] = &[
 /// Decides one item. Without a single doubt it is sorted; doubt is never `Sort`.
 ///
 /// Reasons come in the order of [`Reason`], those that forced the disposition first; notes that do not hinder sorting
-/// (`NO_REFERENCE`) follow `OK`.
+/// (`NO_REFERENCE`, `DESIGN_CHANGE`) follow `OK`.
 pub fn decide(evidence: &Evidence, policy: &Policy) -> Verdict {
     let mut findings: Vec<Finding> = RULES.iter().filter_map(|rule| rule(evidence, policy)).collect();
     let disposition = findings.iter().map(|(_, d)| *d).max().unwrap_or(Disposition::Sort);
@@ -164,7 +164,9 @@ fn reference(e: &Evidence, p: &Policy) -> Option<Finding> {
 
 fn anomaly(e: &Evidence, p: &Policy) -> Option<Finding> {
     let report = usable_report(e).filter(|r| r.has_reference)?;
-    (report.anomaly_score > p.anomaly_threshold).then_some((Reason::Anomaly, SIDELINE))
+    // While a new design is suspected, differing from the old one says nothing of damage: perception decides.
+    let finding = if report.design_change { (Reason::DesignChange, Disposition::Sort) } else { (Reason::Anomaly, SIDELINE) };
+    (report.anomaly_score > p.anomaly_threshold).then_some(finding)
 }
 
 fn coverage(e: &Evidence, p: &Policy) -> Option<Finding> {

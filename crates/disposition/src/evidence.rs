@@ -118,6 +118,8 @@ pub struct Gallery {
     pub anomaly_score: f32,
     /// Part of the item that could be compared, `[0,1]`.
     pub coverage: f32,
+    /// A new packaging design of the product is suspected and not settled.
+    pub design_change: bool,
     /// Which gallery answered.
     pub version: String,
     /// Stage and milliseconds.

@@ -65,6 +65,8 @@ pub enum Reason {
     UnknownProduct,
     /// Nothing to compare with: perception decides alone.
     NoReference,
+    /// It differs from the reference, but a new packaging design of its product is suspected: held, a note.
+    DesignChange,
     /// No point at which the item can be picked up.
     NoPickPose,
     /// The frame of the pick pose is not connected to the cell.
@@ -73,7 +75,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in order of importance.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Ok,
         Self::DuplicateItem,
         Self::LedgerFailed,
@@ -90,6 +92,7 @@ impl Reason {
         Self::MissingInput,
         Self::UnknownProduct,
         Self::NoReference,
+        Self::DesignChange,
         Self::NoPickPose,
         Self::NoTransform,
     ];
@@ -113,6 +116,7 @@ impl Reason {
             Self::MissingInput => "MISSING_INPUT",
             Self::UnknownProduct => "UNKNOWN_PRODUCT",
             Self::NoReference => "NO_REFERENCE",
+            Self::DesignChange => "DESIGN_CHANGE",
             Self::NoPickPose => "NO_PICK_POSE",
             Self::NoTransform => "NO_TRANSFORM",
         }

@@ -53,6 +53,22 @@ fn each_doubt_has_its_disposition_and_reason() {
         ("damaged somewhere in the frame", |e| edit_inspection(e, |i| i.damage_score = 0.9), "SIDELINE", &["DAMAGE"]),
         ("differs from the reference", |e| edit_gallery(e, |g| g.anomaly_score = 0.8), "SIDELINE", &["ANOMALY"]),
         (
+            "differs, while a new design is suspected",
+            |e| edit_gallery(e, |g| (g.anomaly_score, g.design_change) = (0.8, true)),
+            "SORT",
+            &["OK", "DESIGN_CHANGE"],
+        ),
+        ("does not differ, while a new design is suspected", |e| edit_gallery(e, |g| g.design_change = true), "SORT", &["OK"]),
+        (
+            "differs and is damaged, while a new design is suspected",
+            |e| {
+                edit_gallery(e, |g| (g.anomaly_score, g.design_change) = (0.8, true));
+                edit_inspection(e, |i| i.damage_score = 0.9)
+            },
+            "SIDELINE",
+            &["DAMAGE", "DESIGN_CHANGE"],
+        ),
+        (
             "no reference",
             |e| {
                 edit_gallery(e, |g| {
@@ -248,7 +264,7 @@ prop_compose! {
         has in prop::array::uniform2(prop::bool::weighted(0.9)), ok in prop::array::uniform2(prop::bool::weighted(0.9)),
         instances in prop::collection::vec(any_instance(), 0..3), frame in any_score(), threshold in any_score(),
         instance_id in prop::option::weighted(0.2, 0_u16..4), gallery_kind in 0..6, has_reference in any::<bool>(),
-        anomaly in any_score(), product in prop::sample::select(vec!["", "cup", "box"]),
+        anomaly in any_score(), design_change in prop::bool::weighted(0.3), product in prop::sample::select(vec!["", "cup", "box"]),
         barcode in prop::sample::select(vec!["", "cup", "box"]),
         doubts in prop::array::uniform4(prop::bool::weighted(0.1)),
     ) -> Evidence {
@@ -259,6 +275,7 @@ prop_compose! {
         (i.ok, i.instances, i.damage_score, i.damage_threshold) = (ok[0], instances, frame.max(worst), threshold);
         let mut g = gallery("i");
         (g.ok, g.has_reference, g.anomaly_score, g.product) = (ok[1], has_reference, anomaly, product.into());
+        g.design_change = design_change;
         Evidence {
             item_id: "i".into(),
             arrival: has[0].then(|| Arc::new(a)),
@@ -288,7 +305,8 @@ fn may_be_sorted(e: &Evidence, p: &Policy) -> bool {
         GalleryInput::NotNeeded => true,
         GalleryInput::Report(g) => {
             let identity = g.product.is_empty() || a.barcode.is_empty() || a.barcode == g.product;
-            let compared = !g.has_reference || (!g.product.is_empty() && unit(g.anomaly_score) && g.anomaly_score <= p.anomaly_threshold);
+            let compared = !g.has_reference
+                || (!g.product.is_empty() && unit(g.anomaly_score) && (g.design_change || g.anomaly_score <= p.anomaly_threshold));
             g.ok && identity && compared
         }
     };

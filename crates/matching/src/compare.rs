@@ -62,6 +62,8 @@ pub struct Discrepancy {
     pub agreement: f32,
     /// Share of the agreeing features that lie on one plane, [0, 1].
     pub flatness: f32,
+    /// How far that reference is turned in the item's view, radians, clockwise in the picture.
+    pub turn_rad: f32,
     /// Where it differs, largest first.
     pub findings: Vec<Finding>,
     /// The reference that shows the item best, `<product>/<picture>`.
@@ -78,6 +80,7 @@ struct Comparison {
     compared_px: usize,
     agreement: f32,
     flatness: f32,
+    turn_rad: f32,
 }
 
 impl Comparison {
@@ -186,7 +189,8 @@ fn compare_view(item: &Item, scaled: &Scaled, reference: &Reference) -> Result<O
     }
     let compared_px = opencv::core::count_non_zero(&rim)? as usize;
     let agreement = agreement(item, scaled, consensus, &rim)?;
-    Ok(Some(Comparison { map, compared: rim, registered, compared_px, agreement, flatness }))
+    let turn_rad = cutout_from_reference[(1, 0)].atan2(cutout_from_reference[(0, 0)]) as f32;
+    Ok(Some(Comparison { map, compared: rim, registered, compared_px, agreement, flatness, turn_rad }))
 }
 
 /// The reference's colours and mask in the item's view; shrunk by area first, so that fine print does not alias.
@@ -320,6 +324,7 @@ impl Merged {
             findings: findings(&map, &labels, scaled.size(), scaled.scale, (width, height))?,
             agreement: best.agreement,
             flatness: best.flatness,
+            turn_rad: best.turn_rad,
             reference,
             registered: cv::to_color(&cv::resized(&best.registered, width as i32, height as i32)?)?,
         }))

@@ -70,3 +70,10 @@ pub(crate) fn eroded_mask(mask: &Mat, radius: i32) -> Result<Mat, MatchError> {
     imgproc::erode(mask, &mut out, &disc(radius)?, anchor, 1, opencv::core::BORDER_CONSTANT, Scalar::all(0.0))?;
     Ok(out)
 }
+
+/// A mask with one pixel of nothing around it.
+pub(crate) fn framed(mask: &Mat) -> Result<Mat, MatchError> {
+    let mut out = Mat::default();
+    opencv::core::copy_make_border(mask, &mut out, 1, 1, 1, 1, opencv::core::BORDER_CONSTANT, Scalar::all(0.0))?;
+    Ok(out)
+}

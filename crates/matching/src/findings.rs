@@ -7,7 +7,7 @@ use vision::Rect;
 use crate::MatchError;
 
 /// Differences above it are part of a finding.
-const DIFFERENT: f32 = 0.4;
+pub(crate) const DIFFERENT: f32 = 0.4;
 /// Gaps within one finding, pixels at the working size.
 const BRIDGE_PX: i32 = 5;
 /// Findings smaller than this many pixels at the working size are noise.

@@ -259,6 +259,24 @@ impl Gallery {
         Ok(gallery)
     }
 
+    /// This gallery with other references of one product; those that cannot be used are named.
+    pub fn replaced(&self, product: &str, references: impl IntoIterator<Item = impl Into<Enrolled>>) -> (Self, Vec<Rejected>) {
+        let (fresh, rejected) = Self::new(references, self.options);
+        let mut gallery = self.clone();
+        gallery.references.retain(|r| r.product != product);
+        gallery.references.extend(fresh.references);
+        gallery.index();
+        (gallery, rejected)
+    }
+
+    /// The references that `keep` says yes to, by product and name. Cheap: pictures are shared.
+    pub fn only(&self, keep: impl Fn(&str, &str) -> bool) -> Self {
+        let mut gallery = self.clone();
+        gallery.references.retain(|r| keep(&r.product, &r.name));
+        gallery.index();
+        gallery
+    }
+
     /// Order and version depend on what is enrolled, not on when.
     fn index(&mut self) {
         self.references.sort_by(|a, b| (&a.product, &a.name).cmp(&(&b.product, &b.name)));

@@ -26,6 +26,7 @@ mod error;
 mod features;
 mod findings;
 mod gallery;
+pub mod learning;
 mod light;
 mod locate;
 mod patches;

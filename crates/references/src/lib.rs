@@ -11,6 +11,7 @@
 
 mod error;
 mod layout;
+mod learned;
 mod record;
 mod schema;
 mod store;
@@ -18,6 +19,6 @@ mod url;
 
 pub use error::StoreError;
 pub use layout::{Layout, Source, find};
-pub use record::{Event, NewReference, ProductSummary, ReferenceRecord, State};
+pub use record::{Act, DesignChange, Event, NewReference, Origin, ProductSummary, Proposal, ReferenceRecord, State};
 pub use store::Store;
 pub use url::GalleryUrl;

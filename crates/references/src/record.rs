@@ -15,6 +15,28 @@ pub enum State {
     Quarantined,
     /// No longer compared with; kept.
     Retired,
+    /// Proposed, and refused for good; kept with its reason.
+    Rejected,
+}
+
+/// How a reference came into the gallery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// By a person.
+    Enrolled,
+    /// From an item that passed by.
+    Learned,
+}
+
+impl Origin {
+    /// As it stands in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Enrolled => "enrolled",
+            Self::Learned => "learned",
+        }
+    }
 }
 
 impl State {
@@ -24,11 +46,12 @@ impl State {
             Self::Active => "active",
             Self::Quarantined => "quarantined",
             Self::Retired => "retired",
+            Self::Rejected => "rejected",
         }
     }
 
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::Active, Self::Quarantined, Self::Retired].into_iter().find(|s| s.as_str() == text)
+        [Self::Active, Self::Quarantined, Self::Retired, Self::Rejected].into_iter().find(|s| s.as_str() == text)
     }
 }
 
@@ -55,6 +78,8 @@ pub struct NewReference {
     pub version: u32,
     /// Active, or in quarantine.
     pub state: State,
+    /// How it came.
+    pub origin: Origin,
     /// Who or what adds it.
     pub added_by: String,
     /// When, nanoseconds since 1970.
@@ -86,6 +111,52 @@ pub struct ReferenceRecord {
     pub added_ns: i64,
     /// Who or what added it.
     pub added_by: String,
+    /// How it came.
+    pub origin: Origin,
+    /// True when a person enrolled or confirmed it, or when it came with a new design that was adopted. Only such references decide what may be learned.
+    pub pristine: bool,
+}
+
+/// A proposal: a learned reference that waits, with what speaks for it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Proposal {
+    /// The reference.
+    #[serde(flatten)]
+    pub reference: ReferenceRecord,
+    /// Items that agree with it.
+    pub agreeing: Vec<String>,
+    /// What was last said of it.
+    pub reason: String,
+}
+
+/// A suspected new design of a product: opened, or settled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DesignChange {
+    /// When, nanoseconds since 1970.
+    pub at_ns: i64,
+    /// Who or what.
+    pub actor: String,
+    /// The product.
+    pub product: String,
+    /// The new version.
+    pub version: u32,
+    /// True when opened, false when settled.
+    pub open: bool,
+    /// One sentence.
+    pub detail: String,
+}
+
+/// Who did what when, and why.
+#[derive(Clone, Copy, Debug)]
+pub struct Act<'a> {
+    /// Who or what.
+    pub actor: &'a str,
+    /// `retire`, `confirm`, …
+    pub action: &'a str,
+    /// When, nanoseconds since 1970.
+    pub at_ns: i64,
+    /// One sentence, may be empty.
+    pub detail: &'a str,
 }
 
 /// One product with the number of its references.
@@ -99,6 +170,8 @@ pub struct ProductSummary {
     pub quarantined: u32,
     /// References that are kept only.
     pub retired: u32,
+    /// Proposals that were refused.
+    pub rejected: u32,
     /// Newest version of the design.
     pub version: u32,
 }

@@ -9,7 +9,7 @@ use matching::{Cutout, Enrolled, FeatureOptions, Features, Picture, store::is_pr
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, named_params, params};
 use sha2::{Digest, Sha256};
 
-use crate::record::{Event, NewReference, ProductSummary, ReferenceRecord, State};
+use crate::record::{Act, Event, NewReference, Origin, ProductSummary, ReferenceRecord, State};
 use crate::schema::{self, APPLICATION_ID, SCHEMA_VERSION};
 use crate::{GalleryUrl, StoreError};
 
@@ -19,12 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// An open gallery. Several processes may read and write one file; each change is one transaction.
 #[derive(Debug)]
 pub struct Store {
-    connection: Connection,
-    path: PathBuf,
+    pub(crate) connection: Connection,
+    pub(crate) path: PathBuf,
+    /// A file of an older version that is only read is read as it is.
+    pub(crate) schema: i64,
 }
 
 /// Attaches the file to what SQLite says.
-trait At<T> {
+pub(crate) trait At<T> {
     fn at(self, path: &Path) -> Result<T, StoreError>;
 }
 
@@ -54,9 +56,11 @@ impl Store {
         // Two processes may come here at once; the second finds the tables of the first.
         if kind(&transaction).at(path)?.is_empty {
             schema::create(&transaction).at(path)?;
+        } else if kind(&transaction).at(path)?.version < SCHEMA_VERSION {
+            schema::migrate(&transaction).at(path)?;
         }
         transaction.commit().at(path)?;
-        Ok(Self { connection, path: path.to_path_buf() })
+        Ok(Self { connection, path: path.to_path_buf(), schema: SCHEMA_VERSION })
     }
 
     /// Opens a gallery for reading; works on read-only files and folders too.
@@ -78,12 +82,17 @@ impl Store {
                 let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
                 let connection = Connection::open_with_flags(uri, flags).at(path)?;
                 check_kind(&connection, path)?;
-                Ok(Self { connection, path: path.to_path_buf() })
+                Self::reading(connection, path)
             }
             Err(error) => Err(error),
             Ok(()) if kind(&connection).at(path)?.is_empty => Err(StoreError::Missing(path.to_path_buf())),
-            Ok(()) => Ok(Self { connection, path: path.to_path_buf() }),
+            Ok(()) => Self::reading(connection, path),
         }
+    }
+
+    fn reading(connection: Connection, path: &Path) -> Result<Self, StoreError> {
+        let schema = kind(&connection).at(path)?.version;
+        Ok(Self { connection, path: path.to_path_buf(), schema })
     }
 
     /// Adds a reference; when this returns it is on the disk. `options` are those that its features are kept for.
@@ -120,6 +129,8 @@ impl Store {
             state: new.state,
             added_ns: new.added_ns,
             added_by: new.added_by.clone(),
+            origin: new.origin,
+            pristine: new.origin == Origin::Enrolled,
         };
         insert(&transaction, &record, &Blobs { picture, mask, features: features.to_bytes(options), sha256 }).at(&path)?;
         transaction.commit().at(&path)?;
@@ -134,7 +145,8 @@ impl Store {
         let mut statement = self
             .connection
             .prepare(
-                "SELECT product, sum(state = 'active'), sum(state = 'quarantined'), sum(state = 'retired'), max(version)
+                "SELECT product, sum(state = 'active'), sum(state = 'quarantined'), sum(state = 'retired'),
+                     sum(state = 'rejected'), max(version)
                  FROM pictures GROUP BY product ORDER BY product",
             )
             .at(&self.path)?;
@@ -144,7 +156,8 @@ impl Store {
                 active: row.get(1)?,
                 quarantined: row.get(2)?,
                 retired: row.get(3)?,
-                version: row.get(4)?,
+                rejected: row.get(4)?,
+                version: row.get(5)?,
             })
         });
         rows.and_then(Iterator::collect).at(&self.path)
@@ -155,11 +168,21 @@ impl Store {
     /// # Errors
     /// When there are none, or the file cannot be read.
     pub fn references(&self, product: &str) -> Result<Vec<ReferenceRecord>, StoreError> {
-        let query = "SELECT product, name, width, height, n_features, camera, provenance, version, state, added_ns, added_by
-             FROM pictures WHERE product = ?1 ORDER BY name";
-        let mut statement = self.connection.prepare(query).at(&self.path)?;
+        let query = format!("SELECT {} FROM pictures WHERE product = ?1 ORDER BY name", self.columns());
+        let mut statement = self.connection.prepare(&query).at(&self.path)?;
         let rows: Vec<ReferenceRecord> = statement.query_map([product], record_of).and_then(Iterator::collect).at(&self.path)?;
         if rows.is_empty() { Err(StoreError::Unknown(product.to_owned())) } else { Ok(rows) }
+    }
+
+    /// Columns of a [`ReferenceRecord`]. What people enrolled is pristine, and what they
+    /// confirmed last, or what a new design was adopted with.
+    fn columns(&self) -> &'static str {
+        if self.schema < 2 {
+            return "product, name, width, height, n_features, camera, provenance, version, state, added_ns, added_by, 'enrolled', 1";
+        }
+        "product, name, width, height, n_features, camera, provenance, version, state, added_ns, added_by, origin,
+             origin = 'enrolled' OR coalesce((SELECT action FROM history WHERE history.product = pictures.product
+                 AND history.reference = pictures.name ORDER BY sequence DESC LIMIT 1), '') IN ('confirm', 'adopt')"
     }
 
     /// What happened to a product, or to all; oldest first.
@@ -242,7 +265,7 @@ impl Store {
         }
         let wanted: BTreeMap<String, State> =
             all.iter().filter(|r| name.is_none_or(|n| n == r.name)).map(|r| (r.name.clone(), state)).collect();
-        self.change(product, &wanted, Note { actor, action, at_ns, detail: "" })
+        self.change(product, &wanted, Act { actor, action, at_ns, detail: "" })
     }
 
     /// Brings a product's references back to the states that they had after event `to` of the history (`None`: before the
@@ -261,10 +284,10 @@ impl Store {
             wanted.insert(event.reference.clone(), event.state);
         }
         let detail = format!("to event {to}");
-        self.change(product, &wanted, Note { actor, action: "rollback", at_ns, detail: &detail })
+        self.change(product, &wanted, Act { actor, action: "rollback", at_ns, detail: &detail })
     }
 
-    fn change(&mut self, product: &str, wanted: &BTreeMap<String, State>, note: Note) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn change(&mut self, product: &str, wanted: &BTreeMap<String, State>, note: Act) -> Result<Vec<String>, StoreError> {
         let path = self.path.clone();
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).at(&path)?;
         let mut changed = Vec::new();
@@ -317,6 +340,7 @@ impl Store {
             seen.insert(key);
         }
         found.extend(said.keys().filter(|key| !seen.contains(*key)).map(|(p, n)| format!("{p}/{n}: in the history, but gone")));
+        found.extend(self.orphans()?);
         Ok(found)
     }
 
@@ -324,14 +348,6 @@ impl Store {
     pub(crate) fn connection(&self) -> &Connection {
         &self.connection
     }
-}
-
-/// Who did what when.
-struct Note<'a> {
-    actor: &'a str,
-    action: &'a str,
-    at_ns: i64,
-    detail: &'a str,
 }
 
 struct Blobs {
@@ -348,21 +364,23 @@ fn insert(transaction: &Transaction, record: &ReferenceRecord, blobs: &Blobs) ->
     )?;
     transaction.execute(
         "INSERT INTO pictures (product, name, width, height, picture, mask, camera, features, n_features, provenance, version,
-             state, added_ns, added_by, sha256)
+             state, added_ns, added_by, sha256, origin)
          VALUES (:product, :name, :width, :height, :picture, :mask, :camera, :features, :n_features, :provenance, :version,
-             :state, :added_ns, :added_by, :sha256)",
+             :state, :added_ns, :added_by, :sha256, :origin)",
         named_params! {
             ":product": record.product, ":name": record.name, ":width": record.width, ":height": record.height,
             ":picture": blobs.picture, ":mask": blobs.mask, ":camera": record.camera, ":features": blobs.features,
             ":n_features": record.features, ":provenance": record.provenance, ":version": record.version,
             ":state": record.state.as_str(), ":added_ns": record.added_ns, ":added_by": record.added_by, ":sha256": blobs.sha256,
+            ":origin": record.origin.as_str(),
         },
     )?;
-    let note = Note { actor: &record.added_by, action: "enrol", at_ns: record.added_ns, detail: &record.provenance };
+    let action = if record.origin == Origin::Learned { "propose" } else { "enrol" };
+    let note = Act { actor: &record.added_by, action, at_ns: record.added_ns, detail: &record.provenance };
     log(transaction, &record.product, &record.name, record.state, &note)
 }
 
-fn log(transaction: &Transaction, product: &str, name: &str, state: State, note: &Note) -> rusqlite::Result<()> {
+fn log(transaction: &Transaction, product: &str, name: &str, state: State, note: &Act) -> rusqlite::Result<()> {
     transaction.execute(
         "INSERT INTO history (at_ns, actor, action, product, reference, state, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![note.at_ns, note.actor, note.action, product, name, state.as_str(), note.detail],
@@ -391,6 +409,8 @@ fn record_of(row: &Row) -> rusqlite::Result<ReferenceRecord> {
         state: state_of(row, 8)?,
         added_ns: row.get(9)?,
         added_by: row.get(10)?,
+        origin: if row.get::<_, String>(11)? == "learned" { Origin::Learned } else { Origin::Enrolled },
+        pristine: row.get(12)?,
     })
 }
 

@@ -14,6 +14,7 @@ fn new(product: &str, seed: u32) -> NewReference {
         provenance: format!("test {seed}"),
         version: 1,
         state: State::Active,
+        origin: Origin::Enrolled,
         added_by: "tester".into(),
         added_ns: i64::from(seed),
     }
@@ -158,4 +159,105 @@ fn two_writers_lose_nothing() {
     let store = Store::open_for_reading(&url).unwrap();
     assert_eq!(names(&store).len(), 24);
     assert!(store.check().unwrap().is_empty());
+}
+
+fn act<'a>(action: &'a str, at_ns: i64) -> Act<'a> {
+    Act { actor: "tester", action, at_ns, detail: "because" }
+}
+
+fn proposal(seed: u32, version: u32) -> NewReference {
+    NewReference { state: State::Quarantined, origin: Origin::Learned, version, ..new("tea", seed) }
+}
+
+#[test]
+fn a_file_of_version_1_is_read_as_it_is_and_brought_up_to_date_when_written() {
+    let (_dir, url, mut store) = store();
+    store.enrol(&new("tea", 1), &FeatureOptions::default()).unwrap();
+    store.set_state("tea", Some("0000"), State::Retired, ("tester", "retire", 5)).unwrap();
+    drop(store);
+    // The same rows in the tables of version 1.
+    let old = GalleryUrl::sqlite(url.path().with_file_name("old.sqlite"));
+    let connection = Connection::open(old.path()).unwrap();
+    schema::create_version_1(&connection).unwrap();
+    connection.execute("ATTACH ?1 AS new", [url.path().display().to_string()]).unwrap();
+    let columns = "id, product, name, width, height, picture, mask, depth, camera, features, n_features, provenance, version, state, \
+                   added_ns, added_by, sha256";
+    connection
+        .execute_batch(&format!(
+            "INSERT INTO products SELECT * FROM new.products; INSERT INTO pictures SELECT {columns} FROM new.pictures;
+             INSERT INTO history SELECT * FROM new.history;"
+        ))
+        .unwrap();
+    drop(connection);
+
+    let reading = Store::open_for_reading(&old).unwrap();
+    let before = reading.references("tea").unwrap();
+    assert!(before[0].pristine && before[0].state == State::Retired && reading.open_designs().unwrap().is_empty());
+    assert!(reading.check().unwrap().is_empty() && reading.proposals(None, State::Quarantined).unwrap().is_empty());
+    assert_eq!(kind(&reading.connection).unwrap().version, 1, "reading changes nothing");
+    let history = reading.history(None).unwrap();
+    drop(reading);
+
+    let mut store = Store::open(&old).unwrap();
+    assert_eq!((kind(&store.connection).unwrap().version, store.references("tea").unwrap()), (SCHEMA_VERSION, before));
+    assert_eq!(store.history(None).unwrap(), history);
+    assert!(store.check().unwrap().is_empty());
+    let made = store.enrol(&proposal(2, 1), &FeatureOptions::default()).unwrap();
+    store.settle("tea", std::slice::from_ref(&made.name), State::Rejected, act("reject", 7)).unwrap();
+    assert_eq!(store.roll_back("tea", None, "tester", 8).unwrap(), [made.name]);
+    assert!(store.connection().execute("DELETE FROM history", []).unwrap_err().to_string().contains("append-only"));
+    assert!(store.connection().execute("DELETE FROM pictures", []).unwrap_err().to_string().contains("never deleted"));
+}
+
+#[test]
+fn proposals_wait_with_who_agrees_and_are_settled_with_a_reason() {
+    let (_dir, url, mut store) = store();
+    store.enrol(&new("tea", 1), &FeatureOptions::default()).unwrap();
+    let record = store.enrol(&proposal(2, 1), &FeatureOptions::default()).unwrap();
+    assert!(!record.pristine && names(&store) == ["tea/0000"], "what waits is not compared with");
+    for item in ["a", "b", "a"] {
+        store.agree("tea", &record.name, item, 4).unwrap();
+    }
+    let waiting = store.proposals(Some("tea"), State::Quarantined).unwrap();
+    assert_eq!((waiting.len(), waiting[0].agreeing.as_slice()), (1, &["a".to_owned(), "b".to_owned()][..]), "an item counts once");
+    assert!(store.connection().execute("DELETE FROM sightings", []).unwrap_err().to_string().contains("append-only"));
+
+    let before = store.foreign_changes().unwrap();
+    let mut other = Store::open(&url).unwrap();
+    other.settle("tea", std::slice::from_ref(&record.name), State::Active, act("promote", 5)).unwrap();
+    assert_ne!(store.foreign_changes().unwrap(), before, "another connection's change is seen");
+    assert!(!store.references("tea").unwrap()[1].pristine, "agreement makes it a reference, not a pristine one");
+    store.settle("tea", std::slice::from_ref(&record.name), State::Retired, act("retire", 6)).unwrap();
+    store.settle("tea", std::slice::from_ref(&record.name), State::Active, act("confirm", 7)).unwrap();
+    assert!(store.references("tea").unwrap()[1].pristine, "a person vouches for it");
+    assert!(matches!(store.settle("tea", &["none".into()], State::Active, act("confirm", 8)), Err(StoreError::Unknown(_))));
+    assert_eq!(store.history(Some("tea")).unwrap().last().unwrap().detail, "because");
+    store.connection().execute("INSERT INTO sightings VALUES ('tea', 'nowhere', 'x', 1)", []).unwrap();
+    assert!(store.check().unwrap().iter().any(|f| f.contains("nowhere")));
+}
+
+#[test]
+fn a_new_design_is_opened_settled_and_rolled_back() {
+    let (_dir, _, mut store) = store();
+    store.enrol(&new("tea", 1), &FeatureOptions::default()).unwrap();
+    for seed in 2..5 {
+        store.enrol(&proposal(seed, 2), &FeatureOptions::default()).unwrap();
+    }
+    store.note_design("tea", 2, true, act("design", 5)).unwrap();
+    assert_eq!(store.open_designs().unwrap().get("tea"), Some(&2));
+    assert_eq!(store.settle_design("tea", 2, State::Quarantined, State::Active, act("adopt", 6)).unwrap().len(), 3);
+    store.note_design("tea", 2, false, act("design", 6)).unwrap();
+    assert!(store.open_designs().unwrap().is_empty() && store.design_changes(None).unwrap().len() == 2);
+    assert!(store.references("tea").unwrap().iter().all(|r| r.pristine), "an adopted design is measured by its own pictures");
+    assert_eq!(store.settle_design("tea", 1, State::Active, State::Retired, act("retire", 7)).unwrap().len(), 1);
+    assert_eq!(names(&store).len(), 3);
+    // Back before the old design was retired, then before the new one was used.
+    store.roll_back("tea", None, "tester", 8).unwrap();
+    assert_eq!(names(&store).len(), 4);
+    let first = store.history(Some("tea")).unwrap().iter().filter(|e| e.action != "adopt").nth(3).unwrap().sequence;
+    store.roll_back("tea", Some(first), "tester", 9).unwrap();
+    assert_eq!(names(&store), ["tea/0000"]);
+    assert_eq!(store.proposals(None, State::Quarantined).unwrap().len(), 3);
+    assert!(store.check().unwrap().is_empty());
+    assert!(store.connection().execute("DELETE FROM design_changes", []).unwrap_err().to_string().contains("append-only"));
 }

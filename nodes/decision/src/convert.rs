@@ -73,6 +73,7 @@ pub(crate) fn gallery(m: &msg::GalleryReport) -> d::Gallery {
         identity_score: m.identity_score,
         anomaly_score: m.anomaly_score,
         coverage: m.coverage,
+        design_change: m.design_change,
         version: m.gallery_version.clone(),
         timings: timings(&m.timings),
     }

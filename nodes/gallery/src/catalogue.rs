@@ -1,19 +1,27 @@
 //! The gallery in force, and the folder behind it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use intact_msgs::srv::{EnrolReferenceRequest, EnrolReferenceResponse, ListProductsRequest, ListProductsResponse};
 use matching::{Cutout, Gallery, GalleryOptions, Picture, Rejected, store};
 use node_kit::NodeError;
-use references::{GalleryUrl, NewReference, State, Store};
+use references::{GalleryUrl, NewReference, Origin, State, Store, StoreError};
 use vision::ros::{color_from_ros, mask_from_ros};
 
 /// The enrolled products. Judging takes a snapshot; enrolling replaces it whole.
 pub(crate) struct Catalogue {
     behind: Behind,
     gallery: Mutex<Arc<Gallery>>,
+    /// Suspected new designs that are not settled, by product.
+    open_designs: Mutex<BTreeMap<String, u32>>,
+    /// What SQLite last said of changes by others.
+    foreign: Mutex<i64>,
+    /// How often the store was read anew because another process had changed it.
+    reloads: AtomicU64,
 }
 
 /// Where references are kept.
@@ -36,7 +44,9 @@ impl Catalogue {
             let (enrolled, bad) = store.enrolled(None, &options.features).map_err(|e| named(&e))?;
             let (gallery, rejected) = Gallery::new(enrolled, options);
             let bad = bad.into_iter().map(|e| Rejected { picture: references_dir.to_owned(), reason: e.to_string() });
-            let catalogue = Self { behind: Behind::Store(Mutex::new(store)), gallery: Mutex::new(Arc::new(gallery)) };
+            let (open, foreign) = (store.open_designs().map_err(|e| named(&e))?, store.foreign_changes().map_err(|e| named(&e))?);
+            let mut catalogue = Self::new(Behind::Store(Mutex::new(store)), gallery);
+            (catalogue.open_designs, catalogue.foreign) = (Mutex::new(open), Mutex::new(foreign));
             return Ok((catalogue, bad.chain(rejected).collect()));
         }
         let dir = (!references_dir.is_empty()).then(|| PathBuf::from(references_dir));
@@ -46,7 +56,75 @@ impl Catalogue {
         };
         let (gallery, rejected) = Gallery::new(loaded.pictures, options);
         let skipped = loaded.skipped.into_iter().chain(rejected).collect();
-        Ok((Self { behind: dir.map_or(Behind::Nothing, Behind::Folder), gallery: Mutex::new(Arc::new(gallery)) }, skipped))
+        Ok((Self::new(dir.map_or(Behind::Nothing, Behind::Folder), gallery), skipped))
+    }
+
+    fn new(behind: Behind, gallery: Gallery) -> Self {
+        let gallery = Mutex::new(Arc::new(gallery));
+        Self { behind, gallery, open_designs: Mutex::default(), foreign: Mutex::default(), reloads: AtomicU64::new(0) }
+    }
+
+    /// Takes up what another process has changed in the store: a person confirmed, retired, rolled back.
+    pub fn refresh(&self) {
+        let Behind::Store(store) = &self.behind else { return };
+        // Everywhere the gallery is locked before the store, as enrolling does.
+        let mut gallery = self.lock();
+        let store = store.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut foreign = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
+        let reloaded = (|| -> Result<bool, StoreError> {
+            let now = store.foreign_changes()?;
+            if now == *foreign {
+                return Ok(false);
+            }
+            let (enrolled, bad) = store.enrolled(None, &GalleryOptions::default().features)?;
+            bad.iter().for_each(|error| tracing::warn!(%error, "a reference is skipped"));
+            *gallery = Arc::new(Gallery::new(enrolled, GalleryOptions::default()).0);
+            *self.open_designs.lock().unwrap_or_else(PoisonError::into_inner) = store.open_designs()?;
+            *foreign = now;
+            Ok(true)
+        })();
+        match reloaded {
+            Ok(true) => drop(self.reloads.fetch_add(1, Ordering::Relaxed)),
+            Ok(false) => {}
+            // What was read before is still good.
+            Err(error) => tracing::warn!(%error, "the gallery's store cannot be read; what is known of it stays in use"),
+        }
+    }
+
+    /// Rises when the store was read anew.
+    pub fn reloads(&self) -> u64 {
+        self.reloads.load(Ordering::Relaxed)
+    }
+
+    /// Suspected new designs that are not settled, by product.
+    pub fn open_designs(&self) -> BTreeMap<String, u32> {
+        self.open_designs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads from the store; a gallery that is none has the default answer.
+    pub fn read<T: Default>(&self, read: impl FnOnce(&mut Store) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match &self.behind {
+            Behind::Store(store) => read(&mut store.lock().unwrap_or_else(PoisonError::into_inner)),
+            Behind::Nothing | Behind::Folder(_) => Ok(T::default()),
+        }
+    }
+
+    /// Changes what the store keeps of one product, and takes that up.
+    pub fn change(&self, product: &str, change: impl FnOnce(&mut Store) -> Result<(), StoreError>) -> Result<(), StoreError> {
+        let Behind::Store(store) = &self.behind else { return Ok(()) };
+        let mut gallery = self.lock();
+        let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+        // Each call of the store is a whole transaction: after a failure, what was done before it is there, and is taken up.
+        let changed = change(&mut store);
+        let (enrolled, _) = store.enrolled(Some(&[product.to_owned()]), &GalleryOptions::default().features)?;
+        *gallery = Arc::new(gallery.replaced(product, enrolled).0);
+        *self.open_designs.lock().unwrap_or_else(PoisonError::into_inner) = store.open_designs()?;
+        changed
+    }
+
+    /// Whether the gallery can learn: a folder keeps no history.
+    pub fn is_store(&self) -> bool {
+        matches!(self.behind, Behind::Store(_))
     }
 
     fn lock(&self) -> MutexGuard<'_, Arc<Gallery>> {
@@ -119,6 +197,7 @@ impl Catalogue {
             provenance: request.provenance.clone(),
             version: 1,
             state: State::Active,
+            origin: Origin::Enrolled,
             added_by: "gallery node".into(),
             added_ns: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64),
         };

@@ -1,15 +1,19 @@
 //! From an inspection to its reports. No ports here: messages in, messages out.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use intact_msgs::msg::{GalleryReport, Inspection, ItemArrival, ItemInstance, ProductScore, StageTiming};
-use matching::{Cutout, Discrepancy, Gallery, Identification};
+use matching::learning::{Damage, Sighting};
+use matching::{Candidate, Cutout, Discrepancy, Gallery, Identification, Item};
 use ros_interfaces::sensor_msgs::msg::Image;
 use ros_interfaces::std_msgs::msg::Header;
-use vision::ros::{color_from_ros, color_to_ros, heatmap_to_ros, mask_from_ros};
+use vision::ros::{color_from_ros, color_to_ros, heatmap_from_ros, heatmap_to_ros, mask_from_ros};
 use vision::{ColorImage, HeatMap, LabelMask, Rect};
+
+use crate::catalogue::Catalogue;
+use crate::school::{NEW_DESIGN, School};
 
 /// Part of its box that is kept around an item, so that its outline is inside.
 const MARGIN: f32 = 0.04;
@@ -23,6 +27,17 @@ pub(crate) struct Case<'a> {
     pub frame: Option<Arc<Image>>,
     pub barcodes: &'a HashMap<String, String>,
     pub ranking_limit: usize,
+    /// Where items are learned from; `None`: learning is off.
+    pub class: Option<Class<'a>>,
+    /// Suspected new designs that are not settled, by product.
+    pub open_designs: &'a BTreeMap<String, u32>,
+}
+
+/// Where items are learned from.
+#[derive(Clone, Copy)]
+pub(crate) struct Class<'a> {
+    pub school: &'a Mutex<School>,
+    pub catalogue: &'a Catalogue,
 }
 
 /// The pictures of a case, decoded once for all its instances.
@@ -128,6 +143,8 @@ impl Case<'_> {
             if let Some(discrepancy) = self.gallery.compare(&item, &product.product).map_err(|e| e.to_string())? {
                 tell_discrepancy(&mut report, discrepancy, rect, pictures)?;
             }
+            report.learned = self.learn(item_id, instance, &item, product, rect);
+            report.design_change = self.open_designs.contains_key(&product.product) || report.learned.starts_with(NEW_DESIGN);
         }
         let ms = |d: std::time::Duration| d.as_secs_f32() * 1e3;
         report.timings = vec![
@@ -135,6 +152,48 @@ impl Case<'_> {
             StageTiming { stage: "gallery.compare".into(), ms: ms(started.elapsed() - identified) },
         ];
         Ok(report)
+    }
+
+    /// What learning does with the item, in words. A failure there is no failure of the judgement.
+    fn learn(&self, item_id: &str, instance: &ItemInstance, item: &Item, product: &Candidate, rect: Rect) -> String {
+        let Some(class) = self.class else { return String::new() };
+        let heat = heatmap_from_ros(&self.inspection.heatmap).ok().and_then(|map| {
+            let rows = (rect.y..rect.y + rect.h).map(|y| {
+                let from = (y * map.width() + rect.x) as usize;
+                map.data().get(from..from + rect.w as usize)
+            });
+            rows.collect::<Option<Vec<_>>>().map(|rows| rows.concat())
+        });
+        let sighting = Sighting {
+            item: item_id,
+            capture: &format!("{}@{}", self.inspection.camera, self.inspection.header.stamp.nanos()),
+            identity: product.score,
+            picture: item,
+            doubt: self.doubt(instance, &product.product),
+            damage: Damage {
+                score: instance.damage_score.max(self.inspection.damage_score),
+                threshold: self.inspection.damage_threshold,
+                map: heat.as_deref().unwrap_or_default(),
+            },
+        };
+        let mut school = class.school.lock().unwrap_or_else(PoisonError::into_inner);
+        school.see(class.catalogue, &product.product, &sighting).unwrap_or_else(|error| {
+            tracing::warn!(item_id, %error, "nothing is learned from the item");
+            format!("nothing is learned: {error}")
+        })
+    }
+
+    /// What speaks against learning from the item, beside its picture.
+    fn doubt(&self, instance: &ItemInstance, product: &str) -> Option<&'static str> {
+        let quality = &instance.quality;
+        if quality.blurred || quality.clipped || quality.overexposed || quality.underexposed {
+            return Some("its picture is poor");
+        }
+        let off_manifest = self
+            .arrival
+            .is_some_and(|a| !a.candidate_products.is_empty() && !a.candidate_products.iter().any(|candidate| candidate == product));
+        let other_code = self.arrival.is_some_and(|a| self.barcodes.get(&a.barcode).is_some_and(|scanned| scanned != product));
+        (off_manifest || other_code).then_some("barcode or manifest name another product")
     }
 
     /// The picture's verdict, never the barcode's: the scanned product stays in the ranking so that both can be seen.
@@ -163,7 +222,16 @@ impl Case<'_> {
 
 /// A failed report for an inspection that was never judged.
 pub(crate) fn given_up(inspection: &Inspection, gallery: &Gallery, error: &str) -> GalleryReport {
-    let case = Case { gallery, inspection, arrival: None, frame: None, barcodes: &HashMap::new(), ranking_limit: 0 };
+    let case = Case {
+        gallery,
+        inspection,
+        arrival: None,
+        frame: None,
+        barcodes: &HashMap::new(),
+        ranking_limit: 0,
+        class: None,
+        open_designs: &BTreeMap::new(),
+    };
     case.failed(inspection.item_id.clone(), error.to_owned())
 }
 

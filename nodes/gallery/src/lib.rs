@@ -7,9 +7,10 @@ mod catalogue;
 mod inputs;
 mod judge;
 mod params;
+mod school;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use intact_msgs::msg::{GalleryReport, Inspection, ItemArrival};
@@ -20,8 +21,9 @@ use transport::{Publisher, Qos, ServiceServer, Subscription};
 
 use catalogue::Catalogue;
 use inputs::Inputs;
-use judge::{Case, given_up};
+use judge::{Case, Class, given_up};
 pub use params::GalleryParams;
+use school::School;
 
 /// Pictures that could not be used and are named one by one in the log; the rest are counted.
 const NAMED_REJECTS: usize = 20;
@@ -44,6 +46,10 @@ struct Reporter {
     catalogue: Arc<Catalogue>,
     inputs: Arc<Inputs>,
     barcodes: HashMap<String, String>,
+    /// `None`: learning is off.
+    school: Option<Mutex<School>>,
+    /// Suspected designs that the diagnostics speak of.
+    told_designs: Mutex<String>,
     reports: Publisher<GalleryReport>,
 }
 
@@ -60,6 +66,8 @@ impl Component for Gallery {
             catalogue: Arc::clone(&catalogue),
             inputs: Arc::clone(&inputs),
             barcodes: barcodes(&now.barcodes)?,
+            school: school(&catalogue, &now)?,
+            told_designs: Mutex::default(),
             reports: ports.node.publisher("gallery_report", Qos::event())?,
             params,
         });
@@ -114,6 +122,15 @@ fn open(ports: &Ports, references_dir: &str) -> Result<Catalogue, NodeError> {
     Ok(catalogue)
 }
 
+fn school(catalogue: &Catalogue, params: &GalleryParams) -> Result<Option<Mutex<School>>, NodeError> {
+    let Some(rules) = params.rules() else { return Ok(None) };
+    if !catalogue.is_store() {
+        return Err(NodeError::msg("parameter `learning`: needs a gallery with a history; give `references_dir` as sqlite:PATH"));
+    }
+    let school = School::open(catalogue, rules).map_err(|e| NodeError::msg(format!("parameter `learning`: {e}")))?;
+    Ok(Some(Mutex::new(school)))
+}
+
 /// `CODE=PRODUCT` entries as a table.
 fn barcodes(entries: &[String]) -> Result<HashMap<String, String>, NodeError> {
     let pair = |entry: &String| {
@@ -165,6 +182,10 @@ impl Reporter {
     fn judge(&self, inspection: &Inspection) {
         let started = Instant::now();
         let params = self.params.get();
+        self.catalogue.refresh();
+        if let (Some(school), Some(rules)) = (&self.school, params.rules()) {
+            school.lock().unwrap_or_else(PoisonError::into_inner).set_rules(rules);
+        }
         let gallery = self.catalogue.snapshot();
         let deadline = started + Duration::from_secs_f64(params.input_wait_s);
         // A failed inspection is answered at once; without references there is nothing that a picture would tell.
@@ -181,13 +202,40 @@ impl Reporter {
             frame,
             barcodes: &self.barcodes,
             ranking_limit: params.ranking_limit,
+            class: self.school.as_ref().map(|school| Class { school, catalogue: &self.catalogue }),
+            open_designs: &self.catalogue.open_designs(),
         };
         for report in case.reports() {
             let anomalous = report.has_reference && f64::from(report.anomaly_score) > params.anomaly_threshold;
             self.ports.diagnostics.count("items_anomalous", u64::from(anomalous));
             self.publish(report);
         }
+        self.tell_learning(&params.learning);
         self.ports.diagnostics.set("last_ms", format!("{:.1}", started.elapsed().as_secs_f64() * 1e3));
+    }
+
+    /// The part of the diagnostics that is about learning.
+    fn tell_learning(&self, mode: &str) {
+        let diagnostics = &self.ports.diagnostics;
+        let open: Vec<String> =
+            self.catalogue.open_designs().into_iter().map(|(product, version)| format!("{product} v{version}")).collect();
+        diagnostics.set("learning", mode);
+        diagnostics.set("designs_open", open.join(", "));
+        if let Some(school) = &self.school {
+            diagnostics.set("proposals_waiting", school.lock().unwrap_or_else(PoisonError::into_inner).waiting());
+            diagnostics.set("references", self.catalogue.snapshot().len());
+        }
+        let list = open.join(", ");
+        let mut told = self.told_designs.lock().unwrap_or_else(PoisonError::into_inner);
+        if *told == list {
+            return;
+        }
+        if list.is_empty() {
+            diagnostics.ok("no new design is suspected any more");
+        } else {
+            diagnostics.warn(format!("a new design is suspected: {list}; see `intact gallery proposals list`, then confirm or reject it"));
+        }
+        *told = list;
     }
 
     fn give_up(&self, inspection: &Inspection) {

@@ -10,6 +10,7 @@ use intact_msgs::msg::{GalleryReport, Inspection, ItemArrival, ItemInstance};
 use intact_msgs::srv::{EnrolReference, EnrolReferenceRequest, ListProducts, ListProductsRequest};
 use node_kit::{Component, Mode, NodeOverrides, Running, RunningNode, launch};
 use rand::{Rng, SeedableRng};
+use references::{State, Store};
 use ros_interfaces::builtin_interfaces::msg::Time;
 use ros_interfaces::sensor_msgs::msg::{Image, RegionOfInterest};
 use ros_interfaces::std_msgs::msg::Header;
@@ -70,15 +71,20 @@ struct Cell {
     reports: Receiver<GalleryReport>,
     _reading: Subscription,
     running: Running<Gallery>,
+    /// Each picture has its own stamp.
+    shown: std::cell::Cell<i64>,
 }
 
 impl Cell {
     fn new(references: Option<&Path>) -> Cell {
+        Self::with(references, NodeOverrides::default())
+    }
+
+    fn with(references: Option<&Path>, overrides: NodeOverrides) -> Cell {
         let context = Context::new(ContextOptions::in_process()).unwrap();
         let line = context.node(NodeOptions::new("line")).unwrap();
-        let overrides = NodeOverrides::default()
-            .set("references_dir", references.map_or(String::new(), |d| d.display().to_string()))
-            .set("input_wait_s", 1.0);
+        let overrides =
+            overrides.set("references_dir", references.map_or(String::new(), |d| d.display().to_string())).set("input_wait_s", 1.0);
         let running = launch::<Gallery>(&context, overrides, Mode::Live).unwrap();
         context.start().unwrap();
         running.activate().unwrap();
@@ -95,12 +101,14 @@ impl Cell {
             reports,
             _reading: reading,
             running,
+            shown: std::cell::Cell::new(0),
         }
     }
 
     /// Sends an item through, its messages in the least convenient order.
     fn inspect(&self, item: &ColorImage, arrival: ItemArrival) -> GalleryReport {
-        let header = Header { stamp: Time::from_nanos(1_000_000_007), frame_id: "camera_color_optical_frame".into() };
+        self.shown.set(self.shown.get() + 1);
+        let header = Header { stamp: Time::from_nanos(1_000_000_007 * self.shown.get()), frame_id: "camera_color_optical_frame".into() };
         let (frame, mask) = scene(item);
         let region = RegionOfInterest { x_offset: ITEM.x, y_offset: ITEM.y, width: ITEM.w, height: ITEM.h, ..RegionOfInterest::default() };
         let inspection = Inspection {
@@ -110,6 +118,7 @@ impl Cell {
             ok: true,
             instances: vec![ItemInstance { instance_id: 1, region, area_px: ITEM.w * ITEM.h, ..ItemInstance::default() }],
             mask: mask_to_ros(&mask, header.clone()),
+            damage_threshold: 0.5,
             ..Inspection::default()
         };
         self.inspections.publish(inspection).unwrap();
@@ -268,6 +277,113 @@ fn a_store_keeps_references_as_a_folder_does() {
     let again = Cell::new(Some(Path::new(&url)));
     let report = again.inspect(&rice, arrival("b"));
     assert_eq!((report.product.as_str(), &report.gallery_version), ("rice", &answer.gallery_version));
+}
+
+/// The same print with the noise of another picture.
+fn noisy(picture: &ColorImage, seed: u64) -> ColorImage {
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    let data = picture.data().iter().map(|v| v.saturating_add(rng.random_range(0..4))).collect();
+    ColorImage::new(picture.width(), picture.height(), data).unwrap()
+}
+
+/// A store with one product, its print, and its URL.
+fn store_with_tea(dir: &tempfile::TempDir) -> (String, ColorImage) {
+    let url = format!("sqlite:{}", dir.path().join("g.sqlite").display());
+    let tea = print(1, ITEM.w, ITEM.h);
+    let new = references::NewReference {
+        product: "tea".into(),
+        name: None,
+        cutout: matching::Cutout::whole(tea.clone()),
+        camera: String::new(),
+        provenance: "a test".into(),
+        version: 1,
+        state: State::Active,
+        origin: references::Origin::Enrolled,
+        added_by: "tester".into(),
+        added_ns: 1,
+    };
+    Store::open(&url.parse().unwrap()).unwrap().enrol(&new, &matching::FeatureOptions::default()).unwrap();
+    (url, tea)
+}
+
+fn value(cell: &Cell, key: &str) -> String {
+    let values = cell.running.ports().diagnostics.status().values;
+    values.into_iter().find(|v| v.key == key).map(|v| v.value).unwrap_or_default()
+}
+
+#[test]
+fn learning_is_off_unless_it_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (url, tea) = store_with_tea(&dir);
+    let cell = Cell::new(Some(Path::new(&url)));
+    for n in 0..4 {
+        assert!(cell.inspect(&noisy(&tea, n), arrival(&format!("i{n}"))).learned.is_empty());
+    }
+    let store = Store::open_for_reading(&url.parse().unwrap()).unwrap();
+    assert_eq!(store.history(None).unwrap().len(), 1);
+
+    let (folder, ..) = two_products();
+    let context = Context::new(ContextOptions::in_process()).unwrap();
+    let overrides = NodeOverrides::default().set("references_dir", folder.path().display().to_string()).set("learning", "on".to_owned());
+    let error = launch::<Gallery>(&context, overrides, Mode::Live).err().expect("a folder keeps no history");
+    assert!(error.to_string().contains("learning") && error.to_string().contains("sqlite:"), "{error}");
+}
+
+#[test]
+fn learns_from_intact_items_and_notices_a_new_design() {
+    let dir = tempfile::tempdir().unwrap();
+    let (url, tea) = store_with_tea(&dir);
+    let learning = NodeOverrides::default().set("learning", "on".to_owned()).set("learning_sightings", 2).set("design_turn_deg", 0.0);
+    let cell = Cell::with(Some(Path::new(&url)), learning);
+    let said: Vec<String> = (0..3).map(|n| cell.inspect(&noisy(&tea, n), arrival(&format!("i{n}"))).learned).collect();
+    assert_eq!(said, ["proposed"; 3]);
+    let mut store = Store::open(&url.parse().unwrap()).unwrap();
+    let learned = store.proposals(None, State::Active).unwrap();
+    assert!(!learned.is_empty() && learned.iter().all(|p| !p.reference.pristine && p.agreeing.len() >= 2), "{learned:?}");
+    let mismatch = ItemArrival { candidate_products: vec!["soap".into(), "tea".into()], barcode: "tea".into(), ..arrival("known") };
+    assert_eq!(cell.inspect(&noisy(&tea, 1), mismatch.clone()).learned, "proposed");
+    assert!(cell.inspect(&noisy(&tea, 2), mismatch).learned.contains("seen before"), "an item counts once");
+
+    let mut new_design = tea.clone();
+    for (x, y) in (0..60 * 50).map(|i| (60 + i % 60, 55 + i / 60)) {
+        let at = ((y * ITEM.w + x) * 3) as usize;
+        new_design.data_mut()[at..at + 3].copy_from_slice(if y % 20 < 12 { &[200, 30, 60] } else { &[240, 230, 110] });
+    }
+    let reports: Vec<GalleryReport> =
+        (0..30).map(|n| cell.inspect(&noisy(&new_design, 100 + n), arrival(&format!("n{n}")))).take_while(|r| !r.design_change).collect();
+    assert!(reports.len() < 30 && reports.iter().all(|r| r.anomaly_score > 0.5 && r.learned.contains("differs")), "{}", reports.len());
+    assert_eq!(store.open_designs().unwrap().get("tea"), Some(&2));
+    let report = cell.inspect(&noisy(&new_design, 200), arrival("m0"));
+    assert!(report.design_change && report.anomaly_score > 0.5, "decision holds it while the design is open");
+    assert_eq!(value(&cell, "designs_open"), "tea v2");
+
+    // A person confirms it in another process: the next item is compared with it.
+    let act = references::Act { actor: "tester", action: "confirm", at_ns: 2, detail: "" };
+    assert!(!store.settle_design("tea", 2, State::Quarantined, State::Active, act).unwrap().is_empty());
+    store.note_design("tea", 2, false, act).unwrap();
+    let report = cell.inspect(&noisy(&new_design, 201), arrival("m1"));
+    assert!(!report.design_change && report.anomaly_score < 0.3, "{} {}", report.design_change, report.anomaly_score);
+    assert!(cell.inspect(&noisy(&tea, 202), arrival("m2")).anomaly_score < 0.3, "the old one is still right");
+    assert!(store.check().unwrap().is_empty());
+}
+
+#[test]
+fn what_waits_survives_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (url, tea) = store_with_tea(&dir);
+    let learning = || NodeOverrides::default().set("learning", "on".to_owned()).set("learning_sightings", 2);
+    let cell = Cell::with(Some(Path::new(&url)), learning());
+    cell.inspect(&noisy(&tea, 1), arrival("a"));
+    cell.running.shut_down();
+    cell.context.shutdown();
+    let again = Cell::with(Some(Path::new(&url)), learning());
+    assert!(again.inspect(&noisy(&tea, 2), arrival("a")).learned.contains("seen before"), "an item counts once across restarts");
+    for n in 3..6 {
+        again.inspect(&noisy(&tea, n), arrival(&format!("i{n}")));
+    }
+    let store = Store::open_for_reading(&url.parse().unwrap()).unwrap();
+    let active: Vec<String> = store.proposals(None, State::Active).unwrap().into_iter().map(|p| p.reference.name).collect();
+    assert!(active.contains(&"learned-a".to_owned()), "{active:?}");
 }
 
 #[test]

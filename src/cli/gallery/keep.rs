@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use indicatif::ProgressBar;
 use matching::{GalleryOptions, store as pictures};
-use references::{NewReference, Source, State, Store, StoreError};
+use references::{NewReference, Origin, Source, State, Store, StoreError};
 use serde_json::json;
 
 use super::{Common, exit_code};
@@ -194,6 +194,7 @@ fn add_one(store: &mut Store, source: &Source, tags: &Tags) -> Result<references
         provenance: source.path.display().to_string(),
         version: tags.version,
         state: tags.state,
+        origin: Origin::Enrolled,
         added_by: actor(),
         added_ns: now_ns(),
     };
@@ -205,11 +206,11 @@ fn add_one(store: &mut Store, source: &Source, tags: &Tags) -> Result<references
     })
 }
 
-fn actor() -> String {
+pub fn actor() -> String {
     std::env::var("USER").ok().filter(|u| !u.is_empty()).unwrap_or_else(|| "intact gallery".into())
 }
 
-fn now_ns() -> i64 {
+pub fn now_ns() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64)
 }
 

@@ -2,6 +2,7 @@
 
 mod judge;
 mod keep;
+mod proposals;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,6 +21,10 @@ Examples:
   intact gallery verify --product tea-200 item.jpg --json   is it as it should be?
   intact gallery retire --product tea-200 --reference 0003  keep it, but compare with it no longer
   intact gallery rollback --product tea-200                 undo the last change
+  intact gallery proposals list                             what the cell wants to learn, and suspected new designs
+  intact gallery proposals confirm --product tea-200 --reference learned-item-17
+  intact gallery proposals confirm --product tea-200 --design 2
+  intact gallery history --product tea-200                  who did what, when and why
   intact run --source booth --references sqlite:gallery.sqlite
 
 A picture's alpha channel says what is the item; a plain border is background; otherwise the item is looked for in the whole picture.
@@ -42,6 +47,11 @@ pub enum GalleryCommand {
     Retire(keep::RetireArgs),
     /// Bring a product's references back to an earlier state
     Rollback(keep::RollbackArgs),
+    /// What the cell wants to learn: list, confirm, reject
+    #[command(subcommand)]
+    Proposals(proposals::ProposalsCommand),
+    /// Show who did what, when and why; oldest first
+    History(proposals::HistoryArgs),
     /// Write the active references to a folder, DIR/<product>/<name>.png
     Export(keep::ExportArgs),
     /// Look for damage of the file
@@ -93,6 +103,8 @@ pub fn run(command: GalleryCommand) -> Result<ExitCode> {
         GalleryCommand::Verify(args) => judge::verify(&args),
         GalleryCommand::Retire(args) => keep::retire(&args),
         GalleryCommand::Rollback(args) => keep::rollback(&args),
+        GalleryCommand::Proposals(command) => proposals::run(&command),
+        GalleryCommand::History(args) => proposals::history(&args),
         GalleryCommand::Export(args) => keep::export(&args),
         GalleryCommand::Check(args) => keep::check(&args),
     }

@@ -1,0 +1,121 @@
+//! What waits to become a reference.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::picture::{Sample, Seen};
+use super::{Rules, Screened, Shelf, Step};
+use crate::MatchError;
+
+/// So many items that contradict a proposal, and more than agree with it, reject it.
+const CONTRADICTIONS: usize = 3;
+/// A proposal is used only when at least this many agree for each that contradicts.
+const AGREEING_FOR_EACH: usize = 2;
+
+#[derive(Debug)]
+struct Proposal {
+    sample: Sample,
+    agreeing: BTreeSet<String>,
+    contradicting: BTreeSet<String>,
+}
+
+/// The proposals of one product.
+#[derive(Debug, Default)]
+pub(super) struct Quarantine {
+    waiting: Vec<Proposal>,
+    learned: BTreeMap<u32, usize>,
+    learned_before: usize,
+}
+
+impl Quarantine {
+    pub fn restored(proposals: Vec<(Sample, Vec<String>)>, learned_before: usize) -> Self {
+        let waiting = proposals.into_iter().map(|(sample, agreeing)| Proposal {
+            sample,
+            agreeing: agreeing.into_iter().collect(),
+            contradicting: BTreeSet::new(),
+        });
+        Self { waiting: waiting.collect(), learned: BTreeMap::new(), learned_before }
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// An item that passed the screening: it votes on what waits, and becomes a proposal itself.
+    pub fn see(&mut self, product: &str, shelf: &Shelf, seen: &Seen, rules: &Rules) -> Result<(Vec<Step>, Option<Screened>), MatchError> {
+        let mut steps = Vec::new();
+        let (mut agreeing, mut contradicting) = (BTreeSet::new(), BTreeSet::new());
+        for proposal in self.waiting.iter_mut().filter(|p| p.sample.version == seen.version) {
+            // The item's id counts across restarts, when the learner's own memory of it is gone.
+            if proposal.sample.item == seen.item || proposal.agreeing.contains(seen.item) {
+                return Ok((steps, Some(Screened::SeenBefore)));
+            }
+            let Some(d) = proposal.sample.compare(product, seen.picture)? else { continue };
+            if d.coverage >= rules.min_coverage && d.score <= rules.agree_score {
+                proposal.agreeing.insert(seen.item.to_owned());
+                agreeing.insert(proposal.sample.item.clone());
+                steps.push(Step::Agree { proposal: proposal.sample.item.clone(), item: seen.item.to_owned() });
+            } else if d.coverage >= rules.min_coverage && d.score > rules.contradict_score {
+                proposal.contradicting.insert(seen.item.to_owned());
+                contradicting.insert(proposal.sample.item.clone());
+            }
+        }
+        let screened = self.propose(product, shelf, seen, rules, (agreeing, contradicting), &mut steps)?;
+        self.settle(product, shelf, rules, &mut steps)?;
+        Ok((steps, screened))
+    }
+
+    fn propose(
+        &mut self,
+        product: &str,
+        shelf: &Shelf,
+        seen: &Seen,
+        rules: &Rules,
+        (agreeing, contradicting): (BTreeSet<String>, BTreeSet<String>),
+        steps: &mut Vec<Step>,
+    ) -> Result<Option<Screened>, MatchError> {
+        let learned = self.learned_before + self.learned.get(&seen.version).copied().unwrap_or(0);
+        let Some(like) = shelf.get(&seen.version).filter(|_| learned < rules.max_learned && self.waiting.len() < rules.max_waiting) else {
+            return Ok(Some(Screened::Enough));
+        };
+        let sample = Sample::of_seen(seen, seen.version, product, like)?;
+        steps.push(Step::Propose { item: seen.item.to_owned(), cutout: sample.learned().clone(), version: seen.version });
+        steps.extend(agreeing.iter().map(|item| Step::Agree { proposal: seen.item.to_owned(), item: item.clone() }));
+        self.waiting.push(Proposal { sample, agreeing, contradicting });
+        Ok(None)
+    }
+
+    /// Promotes what enough others agree with, rejects what they contradict.
+    fn settle(&mut self, product: &str, shelf: &Shelf, rules: &Rules, steps: &mut Vec<Step>) -> Result<(), MatchError> {
+        let mut waiting = Vec::with_capacity(self.waiting.len());
+        for proposal in std::mem::take(&mut self.waiting) {
+            let (agree, contradict) = (proposal.agreeing.len(), proposal.contradicting.len());
+            let name = proposal.sample.item.clone();
+            if contradict >= CONTRADICTIONS && contradict > agree {
+                steps.push(Step::Reject { proposal: name, reason: format!("{contradict} other items contradict it, {agree} agree") });
+            } else if rules.sightings == 0 || agree < rules.sightings || agree < AGREEING_FOR_EACH * contradict {
+                waiting.push(proposal);
+            } else if let Some(reason) = disagrees(product, shelf, &proposal.sample, rules)? {
+                steps.push(Step::Reject { proposal: name, reason });
+            } else if self.learned_before + self.learned.get(&proposal.sample.version).copied().unwrap_or(0) < rules.max_learned {
+                *self.learned.entry(proposal.sample.version).or_default() += 1;
+                steps.push(Step::Promote { proposal: name });
+            } else {
+                waiting.push(proposal);
+            }
+        }
+        self.waiting = waiting;
+        Ok(())
+    }
+}
+
+/// Why a proposal no longer fits the pristine references, which may be others by now than when it was made.
+fn disagrees(product: &str, shelf: &Shelf, sample: &Sample, rules: &Rules) -> Result<Option<String>, MatchError> {
+    let Some(gallery) = shelf.get(&sample.version) else {
+        return Ok(Some(format!("design {} is no longer in use", sample.version)));
+    };
+    Ok(match gallery.compare(sample.prepared(), product)? {
+        None => Some("no pristine reference can be laid over it any more".into()),
+        Some(d) if d.score > rules.contradict_score => Some(format!("it differs from the pristine references: {:.2}", d.score)),
+        Some(_) => None,
+    })
+}
