@@ -1,4 +1,4 @@
-"""Parity: the same encoded file through PyTorch, ONNX Runtime and intact, preprocessing included, to 1e-3.
+"""Parity: the same encoded file through PyTorch, ONNX Runtime and intact, preprocessing included: PNG to 1e-3, JPEG to 1e-2.
 
 Colour alone: the crop and the mask come from `intact inspect`; the picture is decoded, cut and stretched here once more."""
 
@@ -32,7 +32,7 @@ def taps(start: int, size: int, n: int, length: int) -> np.ndarray:
 def crop_of(box: list[int], width: int, height: int) -> tuple[int, int, int, int]:
     """The item's box with its margin, cut to the picture."""
     x, y, w, h = box
-    mx, my = round(w * MARGIN), round(h * MARGIN)
+    mx, my = int(np.float32(w) * np.float32(MARGIN) + 0.5), int(np.float32(h) * np.float32(MARGIN) + 0.5)
     left, top = max(0, x - mx), max(0, y - my)
     return left, top, min(width, x + w + mx) - left, min(height, y + h + my) - top
 
@@ -65,7 +65,8 @@ def main() -> None:
         net = DamageNet()
         net.load_state_dict(torch.load(args.weights, map_location="cpu")["net"])
         trained = Released(net.eval(), figures["scale"], figures["shift"]).eval()
-    worst, n = 0.0, 0
+    # JPEG decoders differ in how they spread chroma; training reads its pictures through intact's own.
+    worst, n = {True: 0.0, False: 0.0}, 0
     for path in args.pictures:
         recorded = []
         with tempfile.TemporaryDirectory() as folder:
@@ -84,12 +85,13 @@ def main() -> None:
                     found.append(float(trained(torch.from_numpy(image))[1][0, 0]))
                 recorded.append(found[-1])
             spread = max(found) - min(found)
-            worst, n = max(worst, spread), n + 1
+            lossless = path.suffix == ".png"
+            worst[lossless], n = max(worst[lossless], spread), n + 1
             print(f"{path.name} item {k + 1}: tract, ort, onnxruntime, pytorch = {[round(f, 5) for f in found]}, apart by {spread:.1e}")
     if args.record:
         args.model.with_name("parity.json").write_text(json.dumps({"picture": args.pictures[-1].name, "scores": recorded}) + "\n")
-    print(f"{n} items, worst {worst:.1e}")
-    assert n and worst < 1e-3, "parity is lost"
+    print(f"{n} items, worst {worst[True]:.1e} of lossless files, {worst[False]:.1e} of JPEG")
+    assert n and worst[True] < 1e-3 and worst[False] < 1e-2, "parity is lost"
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=ITEMS, help="captures a seed; fewer are a sample of the exam")
     parser.add_argument("--freeze", action="store_true", help="write exam.json")
     parser.add_argument("--check", action="store_true", help="only prove that the captures are the frozen ones")
+    parser.add_argument("--colour-alone", action="store_true", help="leave the depth out")
     parser.add_argument("eval", nargs="*", help="after --: arguments for `intact eval`")
     args = parser.parse_args()
     assert args.items >= HASHED, f"--items {args.items}: at least {HASHED}, what the hash covers"
@@ -78,7 +79,7 @@ def main() -> None:
 def judge(args: argparse.Namespace, folder: Path) -> list[dict]:
     """Truth and score of every capture."""
     out = folder / "scores.csv"
-    subprocess.run([args.intact, "eval", str(folder), "--format", "booth", "--submission", str(out), *args.eval], check=True, stdout=sys.stderr)
+    subprocess.run([args.intact, "eval", str(folder), "--format", "kaputt" if args.colour_alone else "booth", "--submission", str(out), *args.eval], check=True, stdout=sys.stderr)
     with out.open() as file:
         scores = {row["capture_id"]: float(row["pred"]) for row in csv.DictReader(file)}
     return [{**row, "score": scores[row["capture_id"]]} for row in pyarrow.parquet.read_table(folder / "query-test.parquet").to_pylist()]

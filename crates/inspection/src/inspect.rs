@@ -63,7 +63,7 @@ pub struct Inspection {
     pub damage_score: f32,
     /// In force: above it an item is not sorted.
     pub damage_threshold: f32,
-    /// `classical`, or the model file's name and short sha256.
+    /// `classical`, or the name and short sha256 of the model that scored an item at least.
     pub model: String,
     /// `none` or `tract`.
     pub engine: &'static str,
@@ -109,10 +109,13 @@ impl Inspector {
         let mut heatmap = HeatMap::new(width, height, vec![0.0; width as usize * height as usize]).map_err(|_| InspectionError::Empty)?;
         let suspect = quality::is_depth_unit_suspect(frame);
         let mut items = Vec::with_capacity(found.segmentation.instances.len());
+        // Of a frame without items too it is said who would have scored them.
+        let mut scorer = self.engine_for(found.segmentation.used_depth);
         for instance in &found.segmentation.instances {
             let (quality, (relief, assessment)) =
                 rayon::join(|| quality::of_item(frame, &found.segmentation, instance, suspect), || self.assess(frame, &found, instance));
             let assessment = assessment?;
+            scorer = scorer.or(self.engine_for(relief.is_some()));
             assessment.draw(&mut heatmap);
             let support = found.segmentation.support.as_ref();
             // Without intrinsics metres are a guess, and a robot must not act on guesses.
@@ -135,8 +138,8 @@ impl Inspector {
             mask: found.segmentation.mask,
             heatmap,
             damage_threshold: self.params.damage_threshold,
-            model: self.engine.as_ref().map_or_else(|| "classical".to_owned(), |e| e.model().to_owned()),
-            engine: self.engine.as_ref().map_or("none", |e| e.name()),
+            model: scorer.map_or_else(|| "classical".to_owned(), |e| e.model().to_owned()),
+            engine: scorer.map_or("none", |e| e.name()),
             support: found.segmentation.support,
         };
         on_stage("finish");
@@ -148,18 +151,20 @@ impl Inspector {
     /// The relief of one item, when it has depth, and its scores.
     fn assess(&self, frame: &RgbdFrame, found: &Analysis, item: &Instance) -> (Option<Relief>, Result<Assessment, InspectionError>) {
         let relief = Relief::of(&found.cells, item.id);
-        let assessment = match (&self.engine, &relief) {
+        let assessment = match (self.engine_for(relief.is_some()), &relief) {
             (Some(engine), _) => {
                 let view = View { frame, mask: &found.segmentation.mask, cells: &found.cells, relief: relief.as_ref() };
-                model_score::assess(engine.as_ref(), &view, item).map(|seen| match (engine.fusion(), &relief) {
-                    (Some(fusion), Some(relief)) => seen.joined(fusion, &damage::assess(relief, &found.cells)),
-                    _ => seen,
-                })
+                model_score::assess(engine.as_ref(), &view, item)
             }
             (None, Some(relief)) => Ok(damage::assess(relief, &found.cells)),
             (None, None) => Ok(Assessment::unknown()),
         };
         (relief, assessment)
+    }
+
+    /// The model that scores an item; `None`: the classical scorer.
+    fn engine_for(&self, has_depth: bool) -> Option<&Arc<dyn Engine>> {
+        self.engine.as_ref().filter(|e| !(has_depth && e.is_for_colour_alone()))
     }
 }
 

@@ -186,7 +186,7 @@ mod tests {
 
     fn ramp(w: u32, h: u32) -> ColorImage {
         let data = (0..h).flat_map(|y| (0..w).flat_map(move |x| [(x * 5) as u8, (y * 5) as u8, 200])).collect();
-        ColorImage::from_raw(w, h, data).unwrap()
+        ColorImage::new(w, h, data).unwrap()
     }
 
     #[test]
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn shrinking_averages_what_lies_between() {
         let data = (0..64 * 8).flat_map(|i| [if (i % 64) % 2 == 0 { 0 } else { 255 }; 3]).collect();
-        let stripes = ColorImage::from_raw(64, 8, data).unwrap();
+        let stripes = ColorImage::new(64, 8, data).unwrap();
         let mut out = vec![0.0; 3 * 8 * 8];
         stretch(&stripes, Rect { x: 0, y: 0, w: 64, h: 8 }, [8, 8], &mut out);
         assert!(out.iter().all(|v| (v - 0.5).abs() < 0.08), "{out:?}");

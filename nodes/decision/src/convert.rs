@@ -183,6 +183,7 @@ mod tests {
             Decision::MISSING_INPUT,
             Decision::UNKNOWN_PRODUCT,
             Decision::NO_REFERENCE,
+            Decision::DESIGN_CHANGE,
             Decision::NO_PICK_POSE,
             Decision::NO_TRANSFORM,
         ];

@@ -14,7 +14,6 @@ pub use cues::CUE_NAMES;
 pub(crate) use relief::Relief;
 
 use crate::defect::{Defect, DefectType, Severity};
-use crate::engine::Fusion;
 use crate::segment::{Cells, dilate};
 use cues::Cues;
 
@@ -53,18 +52,6 @@ impl Assessment {
     /// The item's score.
     pub fn overall(&self) -> f32 {
         self.scores.iter().copied().fold(0.0, f32::max)
-    }
-
-    /// This assessment (a model's) joined with the classical one: the score by `fusion`, its types as both share it, places
-    /// from whoever is surer.
-    pub fn joined(self, fusion: Fusion, classical: &Assessment) -> Self {
-        let (own, other) = (self.overall(), classical.overall());
-        let score = fusion.join(own, other);
-        let mut scores: [f32; TYPES] = std::array::from_fn(|k| self.scores[k] + classical.scores[k]);
-        let most = scores.iter().copied().fold(1e-6, f32::max);
-        scores.iter_mut().for_each(|s| *s *= score / most);
-        let places = if own >= other { self.places } else { classical.places.clone() };
-        Self { scores, places }
     }
 
     /// One defect a type.

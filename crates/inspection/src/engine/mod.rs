@@ -21,8 +21,6 @@ use crate::InspectionError;
 const BUILT_IN: &[u8] = include_bytes!("../../../../models/damage/damage.onnx");
 /// What messages call them.
 const BUILT_IN_NAME: &str = "damage.onnx";
-/// Fitted on booth validation by `training/fuse.py`.
-const BUILT_IN_FUSION: Fusion = Fusion { model: 1.0, classical: 1.0, shift: 0.0 };
 
 /// What a model says of one item; all values in [0, 1].
 #[derive(Clone, Debug, PartialEq)]
@@ -46,31 +44,9 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// When the input has another length than the contract says, or the model fails or gives no probabilities.
     fn run(&self, input: &[f32]) -> Result<Output, InspectionError>;
-    /// How the model's score joins the classical one where depth allows both; `None`: the model decides alone.
-    fn fusion(&self) -> Option<Fusion> {
-        None
-    }
-}
-
-/// Logistic regression over the log odds of both scores.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Fusion {
-    /// Weight of the model's log odds.
-    pub model: f32,
-    /// Weight of the classical scorer's log odds.
-    pub classical: f32,
-    /// Added to both.
-    pub shift: f32,
-}
-
-impl Fusion {
-    /// One score of two, all in [0, 1].
-    pub fn join(self, model: f32, classical: f32) -> f32 {
-        let odds = |p: f32| {
-            let p = p.clamp(1e-4, 1.0 - 1e-4);
-            (p / (1.0 - p)).ln()
-        };
-        1.0 / (1.0 + (-(self.model * odds(model) + self.classical * odds(classical) + self.shift)).exp())
+    /// True when the classical scorer is the better one where depth allows it, and the model is for what has none.
+    fn is_for_colour_alone(&self) -> bool {
+        false
     }
 }
 
@@ -99,7 +75,7 @@ impl FromStr for EngineKind {
 /// Which scorer is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ModelChoice {
-    /// The weights that this version brings.
+    /// The weights that this version brings, for items without depth; where there is depth the classical scorer is better.
     #[default]
     BuiltIn,
     /// Measured cues and decision trees, without a network.
@@ -129,10 +105,8 @@ impl ModelChoice {
     pub fn load(&self, kind: EngineKind) -> Result<Option<Arc<dyn Engine>>, InspectionError> {
         let engine: Arc<dyn Engine> = match (self, kind) {
             (ModelChoice::Classical, _) => return Ok(None),
-            (ModelChoice::BuiltIn, EngineKind::Tract) => {
-                Arc::new(TractModel::read(Path::new(BUILT_IN_NAME), BUILT_IN)?.fused(BUILT_IN_FUSION))
-            }
-            (ModelChoice::BuiltIn, EngineKind::Ort) => Arc::new(OrtModel::read(Path::new(BUILT_IN_NAME), BUILT_IN)?.fused(BUILT_IN_FUSION)),
+            (ModelChoice::BuiltIn, EngineKind::Tract) => Arc::new(TractModel::read(Path::new(BUILT_IN_NAME), BUILT_IN)?.for_colour_alone()),
+            (ModelChoice::BuiltIn, EngineKind::Ort) => Arc::new(OrtModel::read(Path::new(BUILT_IN_NAME), BUILT_IN)?.for_colour_alone()),
             (ModelChoice::File(path), EngineKind::Tract) => Arc::new(TractModel::load(path)?),
             (ModelChoice::File(path), EngineKind::Ort) => Arc::new(OrtModel::load(path)?),
         };
@@ -177,22 +151,4 @@ fn probabilities(values: &[f32]) -> Result<Vec<f32>, InspectionError> {
         return Err(InspectionError::ModelRun(format!("it gave {bad}, expected probabilities in [0, 1]; export it with its sigmoid")));
     }
     Ok(values.iter().map(|v| v.clamp(0.0, 1.0)).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fusion_rises_with_both_scores_and_stays_a_probability() {
-        let fusion = Fusion { model: 0.8, classical: 0.6, shift: -0.5 };
-        let steps: Vec<f32> = (0..=10).map(|k| k as f32 / 10.0).collect();
-        for a in &steps {
-            for pair in steps.windows(2) {
-                assert!(fusion.join(*a, pair[1]) >= fusion.join(*a, pair[0]));
-                assert!(fusion.join(pair[1], *a) >= fusion.join(pair[0], *a));
-            }
-            assert!((0.0..=1.0).contains(&fusion.join(*a, 1.0)) && (0.0..=1.0).contains(&fusion.join(0.0, *a)));
-        }
-    }
 }

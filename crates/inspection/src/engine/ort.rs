@@ -8,7 +8,7 @@ use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
 
-use super::{Contract, Engine, Fusion, Output, Port, check_input, name_of, probabilities, read_file, try_out};
+use super::{Contract, Engine, Output, Port, check_input, name_of, probabilities, read_file, try_out};
 use crate::InspectionError;
 
 /// Names the library; else the loader's own search path is asked.
@@ -22,7 +22,7 @@ pub struct OrtModel {
     session: Mutex<Session>,
     contract: Contract,
     model: String,
-    fusion: Option<Fusion>,
+    colour_alone: bool,
 }
 
 impl std::fmt::Debug for OrtModel {
@@ -75,15 +75,15 @@ impl OrtModel {
             .map_err(|e| broken(format!("it is not an ONNX model that this engine can run ({e})")))?;
         let ports = |outlets: &[Outlet]| outlets.iter().map(port).collect::<Vec<Port>>();
         let contract = Contract::of(&ports(session.inputs()), &ports(session.outputs())).map_err(broken)?;
-        let model = OrtModel { session: Mutex::new(session), contract, model: name_of(path, bytes), fusion: None };
+        let model = OrtModel { session: Mutex::new(session), contract, model: name_of(path, bytes), colour_alone: false };
         try_out(&model, path)?;
         Ok(model)
     }
 
-    /// Joins the classical score where depth allows it.
+    /// Leaves items with depth to the classical scorer.
     #[must_use]
-    pub fn fused(self, fusion: Fusion) -> OrtModel {
-        OrtModel { fusion: Some(fusion), ..self }
+    pub fn for_colour_alone(self) -> OrtModel {
+        OrtModel { colour_alone: true, ..self }
     }
 }
 
@@ -111,8 +111,8 @@ impl Engine for OrtModel {
         &self.contract
     }
 
-    fn fusion(&self) -> Option<Fusion> {
-        self.fusion
+    fn is_for_colour_alone(&self) -> bool {
+        self.colour_alone
     }
 
     fn run(&self, input: &[f32]) -> Result<Output, InspectionError> {

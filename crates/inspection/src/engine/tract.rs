@@ -6,7 +6,7 @@ use std::sync::{Arc, Once};
 use tract_linalg::multithread::{Executor, set_default_executor};
 use tract_onnx::prelude::*;
 
-use super::{Contract, Engine, Fusion, Output, Port, check_input, name_of, probabilities, read_file, try_out};
+use super::{Contract, Engine, Output, Port, check_input, name_of, probabilities, read_file, try_out};
 use crate::InspectionError;
 
 /// Large products are spread over rayon's threads; set once a process.
@@ -17,7 +17,7 @@ pub struct TractModel {
     plan: Arc<TypedRunnableModel>,
     contract: Contract,
     model: String,
-    fusion: Option<Fusion>,
+    colour_alone: bool,
 }
 
 impl std::fmt::Debug for TractModel {
@@ -50,15 +50,15 @@ impl TractModel {
             .into_optimized()
             .and_then(|m| m.into_runnable())
             .map_err(|e| broken(format!("it uses what this engine cannot run ({e:#})")))?;
-        let model = TractModel { plan, contract, model: name_of(path, bytes), fusion: None };
+        let model = TractModel { plan, contract, model: name_of(path, bytes), colour_alone: false };
         try_out(&model, path)?;
         Ok(model)
     }
 
-    /// Joins the classical score where depth allows it.
+    /// Leaves items with depth to the classical scorer.
     #[must_use]
-    pub fn fused(self, fusion: Fusion) -> TractModel {
-        TractModel { fusion: Some(fusion), ..self }
+    pub fn for_colour_alone(self) -> TractModel {
+        TractModel { colour_alone: true, ..self }
     }
 }
 
@@ -88,8 +88,8 @@ impl Engine for TractModel {
         &self.contract
     }
 
-    fn fusion(&self) -> Option<Fusion> {
-        self.fusion
+    fn is_for_colour_alone(&self) -> bool {
+        self.colour_alone
     }
 
     fn run(&self, input: &[f32]) -> Result<Output, InspectionError> {
