@@ -30,7 +30,7 @@ if [ "${1:-}" = finetune ]; then
     step "training" "start again to go on where it stopped" \
         $PYTHON training/train.py --crops "$OUT/user" --start models/damage/damage.pt --rate 3e-4 --samples "${SAMPLES:-20000}" --out "$OUT/user/model"
     step "ONNX" "see the message above" \
-        $PYTHON training/export.py --crops "$OUT/user" --weights "$OUT/user/model/final.pt" --out "$OUT/user/damage.onnx"
+        $PYTHON training/export.py --crops "$OUT/user" --weights "$OUT/user/model/final.pt" --with-depth --out "$OUT/user/damage.onnx"
     echo "use it: intact inspect … --model $OUT/user/damage.onnx, or the parameter perception.model"
 else
     step "what it learns from" "start again to go on; delete $OUT to begin anew" $PYTHON training/prepare.py --out "$OUT"

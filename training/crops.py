@@ -98,11 +98,16 @@ def expose(rng: np.random.Generator, image: Array) -> None:
         color[:] = cv2.imdecode(packed, cv2.IMREAD_COLOR).transpose(2, 0, 1).astype(np.float32) / 255
 
 
+def without_depth(image: Array) -> None:
+    """Takes away what only depth, or the empty tray, tells."""
+    image[3:5] = 0
+    image[5][image[5] == inject.BESIDE] = 0
+
+
 def doubt(rng: np.random.Generator, image: Array) -> None:
     """What depth and segmentation do: no depth, bad depth, a mask that is too large, too small or the whole picture."""
     if rng.random() < 0.4:
-        image[3:5] = 0
-        image[5][image[5] == inject.BESIDE] = 0
+        without_depth(image)
     elif rng.random() < 0.15:
         bad = inject.soft(inject.noise(rng, image.shape[1], rng.uniform(1, 5)) - rng.uniform(0.5, 2.0), 0.3)
         image[3] *= 1 - bad

@@ -64,8 +64,8 @@ def auroc(scores: np.ndarray, damaged: np.ndarray) -> float:
 
 
 @torch.no_grad()
-def judge(net: DamageNet, folders: list[crops.Folder], side: int, each: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Overall logits and labels of stored crops, `each` of a folder, spread evenly."""
+def judge(net: DamageNet, folders: list[crops.Folder], side: int, each: int | None = None, colour_alone: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Overall logits and labels of stored crops, `each` of a folder, spread evenly; with all that depth tells left out when asked."""
     net.eval()
     logits, damaged = [], []
     for folder in folders:
@@ -75,6 +75,8 @@ def judge(net: DamageNet, folders: list[crops.Folder], side: int, each: int | No
         for k in picked:
             sample = crops.load(folder, k)
             crops.fit(sample, side)
+            if colour_alone:
+                crops.without_depth(sample.image)
             batch.append(sample)
             if len(batch) == 16 or k == picked[-1]:
                 images = torch.from_numpy(np.stack([s.image for s in batch]))

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use inspection::{EngineKind, Inspection, InspectionParams, Inspector, ModelChoice, load_onnxruntime};
+use rayon::prelude::*;
 use serde_json::Value;
 use vision::{ColorImage, RgbdFrame};
 
@@ -44,6 +45,18 @@ fn tract_says_what_pytorch_said_of_the_same_file() {
     for (score, wanted) in scores.iter().zip(&wanted) {
         assert!((score - wanted).abs() < TOLERANCE, "{score} is not PyTorch's {wanted}");
     }
+}
+
+#[test]
+fn many_frames_at_once_are_scored_alike() {
+    let engine = ModelChoice::BuiltIn.load(EngineKind::Tract).unwrap();
+    let inspector = Inspector { params: InspectionParams::default(), engine };
+    let frame = frame();
+    let score = |_: usize| inspector.inspect(&frame, None, &mut |_| ()).unwrap().damage_score;
+    let alone = score(0);
+    // Workers that wait take up other frames: nothing of one run may be in the way of another.
+    let together: Vec<f32> = (0..12).into_par_iter().map(score).collect();
+    assert!(together.iter().all(|s| *s == alone), "{alone}: {together:?}");
 }
 
 #[test]

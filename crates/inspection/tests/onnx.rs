@@ -165,7 +165,7 @@ fn what_is_no_model_of_ours_is_refused_with_a_reason() {
         ("garbage.onnx", b"this is no protobuf at all".to_vec(), "not a readable ONNX model"),
         ("empty.onnx", Vec::new(), "contract"),
         ("input.onnx", red_segmenter(64, 3, "picture", true), "expected `image`"),
-        ("channels.onnx", red_segmenter(64, 2, "image", true), "expected [1, 3 or 4, H, W]"),
+        ("channels.onnx", red_segmenter(64, 2, "image", true), "expected [1, 3 or 4 or 6, H, W]"),
         ("small.onnx", red_segmenter(8, 3, "image", true), "sides of 32 to 1024"),
         ("logits.onnx", red_segmenter(64, 3, "image", false), "sigmoid"),
     ] {

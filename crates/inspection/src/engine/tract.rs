@@ -1,7 +1,7 @@
 //! `tract`: ONNX in pure Rust.
 
 use std::path::Path;
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use tract_linalg::multithread::{Executor, set_default_executor};
 use tract_onnx::prelude::*;
@@ -9,8 +9,10 @@ use tract_onnx::prelude::*;
 use super::{Contract, Engine, Output, Port, check_input, name_of, probabilities, read_file, try_out};
 use crate::InspectionError;
 
-/// Large products are spread over rayon's threads; set once a process.
+/// Large products are spread over the cores by a pool of tract's own; set once a process.
 static THREADS: Once = Once::new();
+/// One model runs at a time, on all cores.
+static RUNNING: Mutex<()> = Mutex::new(());
 
 /// A model that `tract` runs on the CPU, without any shared library.
 pub struct TractModel {
@@ -41,7 +43,10 @@ impl TractModel {
     /// # Errors
     /// [`InspectionError::ModelContract`], as there.
     pub fn read(path: &Path, bytes: &[u8]) -> Result<TractModel, InspectionError> {
-        THREADS.call_once(|| set_default_executor(Executor::RayonGlobal));
+        THREADS.call_once(|| {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            set_default_executor(if cores > 1 { Executor::multithread(cores) } else { Executor::SingleThread });
+        });
         let broken = |reason: String| InspectionError::ModelContract { path: path.to_owned(), reason };
         let graph = onnx().model_for_read(&mut &*bytes).map_err(|e| broken(format!("it is not a readable ONNX model ({e})")))?;
         let typed = graph.into_typed().map_err(|e| broken(format!("its shapes cannot be inferred ({e:#}); export it with fixed sizes")))?;
@@ -59,6 +64,18 @@ impl TractModel {
     #[must_use]
     pub fn for_colour_alone(self) -> TractModel {
         TractModel { colour_alone: true, ..self }
+    }
+}
+
+impl TractModel {
+    /// Runs on a thread of its own. A worker of rayon that waits for tract's pool would take up other work, perhaps
+    /// another run, in the middle of an operator that holds its scratch memory; tract panics then.
+    fn run_apart(&self, input: Tensor) -> TractResult<TVec<TValue>> {
+        let _alone = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        std::thread::scope(|scope| {
+            let run = scope.spawn(|| self.plan.run(tvec!(input.into())));
+            run.join().unwrap_or_else(|_| Err(TractError::msg("tract panicked")))
+        })
     }
 }
 
@@ -97,7 +114,7 @@ impl Engine for TractModel {
         check_input(c, input)?;
         let failed = |e: TractError| InspectionError::ModelRun(format!("{e:#}"));
         let tensor = Tensor::from_shape(&[1, c.channels, c.height, c.width], input).map_err(failed)?;
-        let outputs = self.plan.run(tvec!(tensor.into())).map_err(failed)?;
+        let outputs = self.run_apart(tensor).map_err(failed)?;
         let values = |k: usize| -> Result<Vec<f32>, InspectionError> {
             let output = outputs.get(k).ok_or_else(|| InspectionError::ModelRun("it gave no output".to_owned()))?;
             let values: Vec<f32> = output.to_plain_array_view::<f32>().map_err(failed)?.iter().copied().collect();
