@@ -33,7 +33,7 @@ if [ "${1:-}" = finetune ]; then
         $PYTHON training/export.py --crops "$OUT/user" --weights "$OUT/user/model/final.pt" --with-depth --out "$OUT/user/damage.onnx"
     echo "use it: intact inspect … --model $OUT/user/damage.onnx, or the parameter perception.model"
 else
-    step "what it learns from" "start again to go on; delete $OUT to begin anew" $PYTHON training/prepare.py --out "$OUT"
+    step "what it learns from" "start again to go on; delete $OUT to begin anew" $PYTHON training/prepare.py --out "$OUT" --items "${ITEMS:-250}"
     step "training" "start again to go on where it stopped" \
         $PYTHON training/train.py --crops "$OUT" --out "$OUT/model" --samples "${SAMPLES:-250000}"
     step "ONNX" "see the message above" $PYTHON training/export.py --crops "$OUT" --weights "$OUT/model/final.pt"

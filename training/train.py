@@ -133,6 +133,10 @@ def main() -> None:
     bar = tqdm(total=args.samples, initial=seen, unit="crop", smoothing=0.05, mininterval=5)
     begun = time.monotonic() - spent
 
+    def keep() -> None:
+        spent = time.monotonic() - begun
+        torch.save({"net": net.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(), "seen": seen, "spent": spent}, state)
+
     def progress() -> float:
         return min(1.0, max(seen / args.samples, (time.monotonic() - begun) / 60 / args.minutes))
 
@@ -162,9 +166,8 @@ def main() -> None:
             bar.update(len(image))
             if step % 200 == 0:
                 bar.set_postfix(loss=f"{total / step:.3f}", side=side)
-                spent = time.monotonic() - begun
-                torch.save({"net": net.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(), "seen": seen, "spent": spent}, state)
-                line = {"seen": seen, "minutes": round(spent / 60, 2), "loss": round(total / step, 4)}
+                keep()
+                line = {"seen": seen, "minutes": round((time.monotonic() - begun) / 60, 2), "loss": round(total / step, 4)}
                 if step % 800 == 0:
                     logits, damaged = judge(mean.module, held, side, 60)
                     line["validation_auroc"] = round(auroc(logits, damaged), 4)
@@ -172,6 +175,7 @@ def main() -> None:
                 log.write(json.dumps(line) + "\n")
                 log.flush()
     bar.close()
+    keep()
     torch.save({"net": mean.module.state_dict(), "seen": seen, "minutes": round((time.monotonic() - begun) / 60, 1), "seed": args.seed}, args.out / "final.pt")
 
 

@@ -113,3 +113,72 @@ fn a_wrong_folder_gets_one_sentence() {
     let output = intact(&["booth", "generate", "--out", text(dir.path())]);
     assert!(complaint(&output).contains("nothing is overwritten"), "{}", complaint(&output));
 }
+
+/// Shape of an `.npy` file of bytes, and its numbers.
+fn npy(path: &Path) -> (Vec<usize>, Vec<u8>) {
+    let bytes = std::fs::read(path).unwrap();
+    assert!(bytes.starts_with(b"\x93NUMPY\x01\x00"));
+    let end = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let about = std::str::from_utf8(&bytes[10..end]).unwrap();
+    assert!(about.contains("'descr': '|u1'") && about.ends_with('\n'), "{about}");
+    let shape = about.split("'shape': (").nth(1).unwrap().split(')').next().unwrap();
+    (shape.split(", ").map(|n| n.parse().unwrap()).collect(), bytes[end..].to_vec())
+}
+
+#[test]
+fn a_set_is_cut_into_what_a_model_sees() {
+    let dir = tempdir().unwrap();
+    let (set, out) = (dir.path().join("set"), dir.path().join("crops"));
+    intact_ok(&[
+        "booth",
+        "generate",
+        "--seed",
+        "12",
+        "--items",
+        "6",
+        "--damaged",
+        "1",
+        "--size",
+        "320x240",
+        "--split",
+        "train",
+        "--no-references",
+        "--out",
+        text(&set),
+    ]);
+    intact_ok(&["crops", text(&set), "--format", "booth", "--split", "train", "--side", "64", "--out", text(&out)]);
+    let table = std::fs::read_to_string(out.join("crops.csv")).unwrap();
+    let n = table.lines().count() - 1;
+    assert!((4..=6).contains(&n), "{n} of 6 items are found");
+    let (shape, inputs) = npy(&out.join("inputs.npy"));
+    assert_eq!(shape, [n, 6, 64, 64]);
+    assert_eq!(inputs.len(), n * 6 * 64 * 64);
+    let (shape, damage) = npy(&out.join("damage.npy"));
+    assert_eq!((shape, damage.len()), (vec![n, 64, 64], n * 64 * 64));
+    for (k, row) in table.lines().skip(1).enumerate() {
+        // The item is in the picture, and so is its damage.
+        let place = &inputs[(k * 6 + 5) * 4096..][..4096];
+        assert!(place.iter().filter(|p| **p == 255).count() > 400, "{row}");
+        let marked = damage[k * 4096..][..4096].iter().any(|b| *b != 0);
+        assert_eq!(marked, row.split(',').nth(6) == Some("1"), "{row}");
+    }
+}
+
+#[test]
+fn a_list_of_captures_says_which_line_is_wrong() {
+    let dir = tempdir().unwrap();
+    let list = dir.path().join("goods.jsonl");
+    let out = dir.path().join("crops");
+    for (content, words) in [
+        ("{\"id\":\"a\",\"item\":\"a\",\"color\":\"/no/such.png\",\"deph\":\"x\"}\n", "line 1"),
+        ("{\"id\":\"a\",\"item\":\"a\",\"color\":\"a.png\",\"depth\":\"b.png\"}\n", "`depth` needs `depth_unit_m`"),
+        ("\n", "it lists no capture"),
+    ] {
+        std::fs::write(&list, content).unwrap();
+        let output = intact(&["crops", text(&list), "--out", text(&out)]);
+        let said = complaint(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(words) && said.lines().count() == 1, "{said}");
+        assert!(!out.exists(), "nothing is made of a broken list");
+    }
+}
