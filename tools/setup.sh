@@ -22,17 +22,18 @@ system_packages() {
     echo "installing: ${missing[*]}"
     local as_root=()
     [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq
+    # `set -e` sleeps in functions whose status is asked for: each line says itself that it failed.
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq || return 1
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 python_peers() {
-    system_packages python3-venv
+    system_packages python3-venv || return 1
     # The stamp holds the requirements that are installed: unchanged means nothing to do.
     cmp -s tests/requirements.txt .venv/requirements.installed && return 0
     echo "installing the Python peers of the tests into .venv"
-    [ -x .venv/bin/pip ] || python3 -m venv .venv
-    .venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+    [ -x .venv/bin/pip ] || python3 -m venv .venv || return 1
+    .venv/bin/pip install --quiet --disable-pip-version-check -r tests/requirements.txt || return 1
     cp tests/requirements.txt .venv/requirements.installed
 }
 

@@ -6,10 +6,10 @@ PYTHON=$VENV/bin/python
 OUT=${OUT:-out/training}
 
 python_packages() {
-    tools/setup.sh system
+    tools/setup.sh system || return 1
     cmp -s training/requirements.txt $VENV/requirements.installed && return 0
-    [ -x $PYTHON ] || python3 -m venv $VENV
-    $VENV/bin/pip install --quiet --disable-pip-version-check -r training/requirements.txt
+    [ -x $PYTHON ] || python3 -m venv $VENV || return 1
+    $VENV/bin/pip install --quiet --disable-pip-version-check -r training/requirements.txt || return 1
     cp training/requirements.txt $VENV/requirements.installed
 }
 
@@ -18,7 +18,8 @@ user_crops() { # DATASET FORMAT
     rm -rf "$OUT/user" && mkdir -p "$OUT/user"
     local part
     for part in train validation; do
-        target/debug/intact crops "$1" --format "$2" --split $part --out "$OUT/user/$part-user" && touch "$OUT/user/$part-user/done"
+        target/debug/intact crops "$1" --format "$2" --split $part --out "$OUT/user/$part-user" || return 1
+        touch "$OUT/user/$part-user/done"
     done
 }
 

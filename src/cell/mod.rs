@@ -21,8 +21,8 @@ use perception::Perception;
 use recorder::Recorder;
 use robot::Robot;
 use ros_interfaces::Message;
-use transport::ros_args::ParameterOverrides;
-use transport::{Context, ContextOptions, Node, NodeOptions, Qos, Subscription, TopicCounters};
+use transport::ros_args::{ParameterOverrides, RosArgs};
+use transport::{Context, ContextOptions, Node, NodeOptions, Qos, Remap, Subscription, TopicCounters};
 use viewer::Viewer;
 
 pub use tally::{Summary, Tally, arrival_of, percentile};
@@ -39,6 +39,8 @@ pub struct Plan {
     pub parameters: ParameterOverrides,
     /// Parameters by node that outrank the files.
     pub overrides: BTreeMap<&'static str, Vec<(String, ParameterValue)>>,
+    /// Remapping rules of every node.
+    pub remaps: Vec<Remap>,
     /// Show the run in Rerun.
     pub viewer: bool,
     /// Record the run.
@@ -54,6 +56,7 @@ impl Plan {
             namespace: "/".to_owned(),
             parameters: ParameterOverrides::default(),
             overrides: BTreeMap::new(),
+            remaps: Vec::new(),
             viewer: false,
             recorder: false,
         }
@@ -77,6 +80,17 @@ impl Plan {
         Ok(())
     }
 
+    /// Takes ROS's own arguments (what follows `--ros-args`): remapping rules, and parameters above those of files.
+    ///
+    /// # Errors
+    /// When an argument is not understood.
+    pub fn add_ros_args(&mut self, args: &[String]) -> Result<()> {
+        let parsed = RosArgs::parse(std::iter::once("--ros-args".to_owned()).chain(args.iter().cloned()))?;
+        self.remaps.extend(parsed.remaps);
+        self.parameters.extend(parsed.parameters);
+        Ok(())
+    }
+
     /// Sets a parameter of a node, above every file.
     pub fn set<C: Component>(&mut self, name: &str, value: impl Into<ParameterValue>) -> &mut Self {
         self.overrides.entry(C::NAME).or_default().push((name.to_owned(), value.into()));
@@ -94,7 +108,7 @@ impl Plan {
     fn node<C: Component>(&self) -> NodeOverrides {
         let mut parameters: Vec<_> = self.parameters.for_node(&self.namespace, C::NAME).into_iter().collect();
         parameters.extend(self.overrides.get(C::NAME).into_iter().flatten().cloned());
-        NodeOverrides { namespace: Some(self.namespace.clone()), parameters, ..NodeOverrides::default() }
+        NodeOverrides { namespace: Some(self.namespace.clone()), parameters, remaps: self.remaps.clone(), ..NodeOverrides::default() }
     }
 }
 

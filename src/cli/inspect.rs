@@ -39,7 +39,7 @@ pub struct InspectArgs {
     #[arg(long, value_name = "fx,fy,cx,cy", value_parser = parse_intrinsics)]
     intrinsics: Option<[f64; 4]>,
     /// The same view without items: colour picture, and depth picture when there is one
-    #[arg(long, value_name = "COLOR,DEPTH", value_delimiter = ',', num_args = 1..=2)]
+    #[arg(long, value_name = "COLOR,DEPTH", value_delimiter = ',', num_args = 1)]
     background: Vec<PathBuf>,
     /// Pristine reference pictures, DIR/<product>/*.png or sqlite:PATH
     #[arg(long, value_name = "DIR")]

@@ -79,10 +79,21 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("intact: {error:#}");
+            eprintln!("intact: {}", in_one_sentence(&error));
             ExitCode::from(2)
         }
     }
+}
+
+/// The error and its causes, without causes that the sentence before already tells.
+fn in_one_sentence(error: &anyhow::Error) -> String {
+    let mut said = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    said
 }
 
 fn print_line(text: std::fmt::Arguments<'_>) {
@@ -100,4 +111,18 @@ fn start_log() {
     let terminal = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_filter(filter);
     let rosout = node_kit::rosout::layer().with_filter(tracing_subscriber::filter::LevelFilter::INFO);
     let _ = tracing_subscriber::registry().with(terminal).with(rosout).try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "no such file");
+        let error = Err::<(), _>(missing).context("cannot read a.png: no such file").context("sample `a`").unwrap_err();
+        assert_eq!(in_one_sentence(&error), "sample `a`: cannot read a.png: no such file");
+    }
 }

@@ -1,6 +1,5 @@
 //! `intact run`: the cell in one process, until its source ends.
 
-use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -54,9 +53,10 @@ Examples:
   intact run --bag captures.bag --lockstep --json        decide every capture of a bag, reproducibly
   intact run --bag line.bag --rate 0.5 --record out/run  replay at half speed and record the run
   intact run --source topics --references refs/          live cameras on ROS topics, with references
+  intact run --source topics --ros-args -r camera/color/image_raw:=/left/rgb/image_rect_color
 
 With --json, one line a decision on stdout; the table goes to stderr.
-Exit code: 0 when every item got its disposition, 1 when one did not, 2 when the cell could not run.")]
+Exit code: 0 when every item got its disposition, 1 when one did not, none arrived or a node failed, 2 when the cell could not run.")]
 pub struct RunArgs {
     /// Parameter file in ROS's form, a block a node
     #[arg(long, value_name = "FILE")]
@@ -106,6 +106,9 @@ pub struct RunArgs {
     /// Seed of the generated booth
     #[arg(long, value_name = "S")]
     seed: Option<u32>,
+    /// ROS's own arguments, last: -r FROM:=TO, -p NODE:NAME:=VALUE, --params-file FILE
+    #[arg(long, num_args = 0.., allow_hyphen_values = true, value_name = "ARGS")]
+    ros_args: Vec<String>,
 }
 
 /// A path, or nothing: launch files pass an argument that was left empty.
@@ -171,6 +174,10 @@ pub fn run(args: RunArgs) -> Result<ExitCode> {
     for (node, why) in &failures {
         eprintln!("intact: node {node} failed: {why}");
     }
+    if tally.summary().arrivals == 0 && !cancelled.load(Ordering::SeqCst) {
+        eprintln!("intact: no item arrived: the source names none (topic item_arrival) and none settled in the tray; see camera.arrivals");
+        return Ok(ExitCode::from(1));
+    }
     let undecided = tally.undecided();
     if !undecided.is_empty() {
         eprintln!("intact: {} item(s) got no disposition: {}", undecided.len(), shortened(&undecided));
@@ -194,6 +201,7 @@ fn plan(args: &RunArgs) -> Result<Plan> {
     for file in &args.params {
         plan.add_file(file).with_context(|| "--params")?;
     }
+    plan.add_ros_args(&args.ros_args)?;
     let text = |path: &PathBuf| ParameterValue::from(path.display().to_string());
     let replay = args.bag.is_some();
     if let Some(bag) = &args.bag {
@@ -249,18 +257,24 @@ fn plan(args: &RunArgs) -> Result<Plan> {
     Ok(plan)
 }
 
-/// The cameras that a bag was recorded with, unless the parameters say which.
+/// The cameras that a bag was recorded with, and items that settle in the tray where it names no arrival, unless the
+/// parameters say otherwise.
 fn look_through_cameras_of(bag: &Path, plan: &mut Plan) -> Result<()> {
-    let color = |name: &str| {
-        let raw = name.strip_suffix("/compressed").unwrap_or(name);
-        let namespace = raw.strip_suffix("/color/image_raw")?.trim_start_matches('/');
-        (!namespace.is_empty() && !namespace.ends_with("background")).then(|| namespace.to_owned())
+    let bag = bag::Bag::open(bag)?;
+    let topics = bag.topics();
+    let list = |plan: &Plan, name: &str| match plan.get::<Camera>(name) {
+        Some(ParameterValue::StringArray(list)) => list,
+        _ => Vec::new(),
     };
-    let cameras: BTreeSet<String> = bag::info(bag)?.topics.iter().filter_map(|t| color(&t.name)).collect();
-    if cameras.is_empty() {
-        return Ok(());
+    let has_arrivals = topics.iter().any(|t| t.messages > 0 && t.type_name == "intact_msgs/msg/ItemArrival");
+    if !has_arrivals && !plan.parameters.for_node(&plan.namespace, Camera::NAME).contains_key("arrivals") {
+        plan.set::<Camera>("arrivals", "settling".to_owned());
     }
-    let cameras = ParameterValue::StringArray(cameras.into_iter().collect());
+    // A bag that the camera cannot play is its to refuse, with the same words.
+    let Ok(found) = camera::cameras_of_bag(topics, &list(plan, "color_topics")) else { return Ok(()) };
+    // `camera.cameras` gives them other names.
+    let named = list(plan, "cameras");
+    let cameras = ParameterValue::StringArray(if named.is_empty() { found } else { named });
     fn fill<C: Component>(plan: &mut Plan, cameras: &ParameterValue) {
         if !plan.parameters.for_node(&plan.namespace, C::NAME).contains_key("cameras") {
             plan.set::<C>("cameras", cameras.clone());

@@ -163,6 +163,9 @@ fn a_bag_cut_off_in_the_middle_gives_what_is_there() {
     let output = intact(&["run", "--json", "--lockstep", "--bag", &bag.display().to_string()]);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(!error.contains("panicked"), "{error}");
+    let lines = crate::support::json_lines(&String::from_utf8_lossy(&output.stdout));
+    let first = lines.iter().find(|l| l["item_id"] == "item-0").expect("what lies before the cut is decided");
+    assert!(first["damage_score"].is_number(), "{first}");
     let report = intact(&["bag", "check", &bag.display().to_string()]);
     assert_eq!(report.status.code(), Some(1), "the check says so: {}", String::from_utf8_lossy(&report.stdout));
 }
@@ -206,9 +209,54 @@ fn a_full_disk_stops_sorting_not_the_cell() {
     };
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(!error.contains("panicked"), "{error}");
-    for line in crate::support::json_lines(&String::from_utf8_lossy(&output.stdout)) {
+    let lines = crate::support::json_lines(&String::from_utf8_lossy(&output.stdout));
+    let said = error.contains("ledger") || error.contains("full");
+    assert!(lines.len() == 3 || (output.status.code() != Some(0) && said), "all are decided, or it is said why not: {error}");
+    for line in lines {
         assert_ne!(line["disposition"], "SORT", "nothing is sorted that the ledger could not hold: {line}");
     }
+}
+
+/// Frames of one camera at 10 Hz, without a word about arrivals: an empty tray, then an item that lies still.
+fn write_silent_bag(dir: &Path, name: &str, camera: &str) -> String {
+    let path = dir.join(name);
+    let mut writer = BagWriter::create(&path, WriterOptions::default()).unwrap();
+    let booth = booth::Booth::new(booth::BoothSpec { seed: 90_020, damage_fraction: 0.0, ..Default::default() }).unwrap();
+    let (empty, item) = (booth.background(), booth.capture(0).frame);
+    for n in 0..40 {
+        let frame = if n < 12 { &empty } else { &item };
+        let stamp_ns = START_NS + n * 100_000_000;
+        let color = vision::ros::color_to_ros(&frame.color, header(stamp_ns));
+        writer.write(&format!("/{camera}/rgb/image_rect_color"), QosProfile::SENSOR, stamp_ns, &color).unwrap();
+        let depth = vision::ros::depth_to_ros_mm(frame.depth.as_ref().unwrap(), header(stamp_ns));
+        writer.write(&format!("/{camera}/depth_registered/image_raw"), QosProfile::SENSOR, stamp_ns, &depth).unwrap();
+        let info = vision::ros::intrinsics_to_ros(frame.intrinsics.as_ref().unwrap(), header(stamp_ns));
+        writer.write(&format!("/{camera}/rgb/camera_info"), QosProfile::SENSOR, stamp_ns, &info).unwrap();
+    }
+    writer.finish().unwrap();
+    path.display().to_string()
+}
+
+/// A user's own bag: other topic names, another camera's name, no arrivals.
+#[test]
+fn an_item_that_settles_before_another_camera_is_decided() {
+    let dir = tempfile::tempdir().unwrap();
+    let bag = write_silent_bag(dir.path(), "silent", "right");
+    let lines = decisions(dir.path(), &["--bag", &bag, "--lockstep"]);
+    assert_eq!(lines.len(), 1, "one item settles: {lines:#?}");
+    assert!(lines[0]["damage_score"].is_number(), "the pictures of this camera were judged: {}", lines[0]);
+}
+
+#[test]
+fn a_bag_in_which_nothing_arrives_is_no_success() {
+    let dir = tempfile::tempdir().unwrap();
+    let bag = write_silent_bag(dir.path(), "silent", "camera");
+    let params = dir.path().join("params.yaml");
+    std::fs::write(&params, "camera:\n  ros__parameters:\n    arrivals: trigger\n").unwrap();
+    let output = intact(&["run", "--json", "--lockstep", "--bag", &bag, "--params", &params.display().to_string()]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("no item arrived"), "{error}");
 }
 
 #[test]

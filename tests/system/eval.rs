@@ -114,6 +114,50 @@ fn a_wrong_folder_gets_one_sentence() {
     assert!(complaint(&output).contains("nothing is overwritten"), "{}", complaint(&output));
 }
 
+#[test]
+fn an_inspected_capture_is_told_in_the_keys_that_scripts_know() {
+    let dir = tempdir().unwrap();
+    let set = dir.path().join("set");
+    let made = ["booth", "generate", "--seed", "13", "--items", "1", "--damaged", "1", "--no-references", "--out", text(&set)];
+    intact_ok(&made);
+    let shared: Value = serde_json::from_str(&std::fs::read_to_string(set.join("booth.json")).unwrap()).unwrap();
+    let camera: Vec<String> = shared["camera"].as_array().unwrap()[..4].iter().map(ToString::to_string).collect();
+    let only = |folder: &str| std::fs::read_dir(set.join(folder)).unwrap().next().unwrap().unwrap().path();
+    let (color, depth) = (only("query-image"), only("query-depth"));
+    let background = format!("{},{}", text(&set.join("background.jpg")), text(&set.join("background-depth.png")));
+    let out = dir.path().join("out");
+    // The background before the picture: one option does not swallow the other.
+    let line = intact_ok(&[
+        "inspect",
+        "--background",
+        &background,
+        text(&color),
+        "--depth",
+        text(&depth),
+        "--depth-unit",
+        "0.001",
+        "--intrinsics",
+        &camera.join(","),
+        "--out",
+        text(&out),
+        "--json",
+    ]);
+    let report: Value = serde_json::from_str(&line).unwrap();
+    for key in ["items", "timings_ms", "model", "damage_threshold"] {
+        assert!(report.get(key).is_some(), "{key}: {line}");
+    }
+    let item = &report["items"][0];
+    assert_eq!(item["bbox"].as_array().map(Vec::len), Some(4), "{line}");
+    assert!(item["area_px"].as_u64().unwrap() > 500 && item["damage_score"].is_number(), "{line}");
+    for defect in item["defects"].as_array().unwrap() {
+        assert!(defect["type"].is_string() && defect["score"].is_number() && defect["severity"].is_string(), "{defect}");
+        assert!(defect.get("bbox").is_some(), "{defect}");
+    }
+    for picture in ["mask.png", "heatmap.png", "overlay.png"] {
+        assert!(out.join(picture).is_file(), "{picture}");
+    }
+}
+
 /// Shape of an `.npy` file of bytes, and its numbers.
 fn npy(path: &Path) -> (Vec<usize>, Vec<u8>) {
     let bytes = std::fs::read(path).unwrap();

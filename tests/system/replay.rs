@@ -45,6 +45,12 @@ fn a_known_scene_is_decided_right_and_the_same_way_again() {
     let (bag, references) = (path("scene"), path("references"));
     let first = decisions(dir.path(), &["--bag", &bag, "--references", &references, "--lockstep"]);
     assert_eq!(first.len(), 16, "exactly one disposition an item");
+    let mut keys: Vec<&String> = first[0].as_object().unwrap().keys().collect();
+    keys.sort();
+    let mut fixed = ["item_id", "stamp_ns", "disposition", "lane", "damage_score", "anomaly_score", "product", "reasons", "latency_ms"]
+        .map(String::from);
+    fixed.sort();
+    assert_eq!(keys, fixed.iter().collect::<Vec<_>>(), "scripts rely on these keys");
     let truth: Value = serde_json::from_str(&std::fs::read_to_string(path("truth.json")).unwrap()).unwrap();
     let decided = timeless(&first);
     let mut right = 0;

@@ -19,3 +19,4 @@ mod watch;
 
 pub use component::Camera;
 pub use params::CameraParams;
+pub use sources::cameras_of_bag;

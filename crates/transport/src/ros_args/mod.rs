@@ -208,6 +208,11 @@ impl ParameterOverrides {
         self.add_yaml(&text).map_err(|reason| RosArgsError::BadFile { path: path.to_owned(), reason })
     }
 
+    /// Adds what another source says; it outranks what is there.
+    pub fn extend(&mut self, other: ParameterOverrides) {
+        self.rules.extend(other.rules);
+    }
+
     /// Reads the text of a parameter file.
     ///
     /// # Errors

@@ -103,6 +103,14 @@ pub(crate) fn map(topics: &[TopicInfo], chosen: &Chosen<'_>) -> Result<Mapping, 
     Ok(Mapping { cameras, roles, is_recorded_run })
 }
 
+/// Namespaces under which the node gives out the cameras of a bag with these topics; `color_topics` as the parameter.
+///
+/// # Errors
+/// One sentence, when a chosen topic is missing or there is no colour at all.
+pub fn cameras_of_bag(topics: &[TopicInfo], color_topics: &[String]) -> Result<Vec<String>, String> {
+    map(topics, &Chosen { color: color_topics, ..Chosen::default() }).map(|mapping| mapping.cameras)
+}
+
 /// Puts the chosen topics in the place of the found ones.
 fn choose(streams: &mut BTreeMap<(String, Stream), (Form, String)>, topics: &[TopicInfo], chosen: &Chosen<'_>) -> Result<(), String> {
     if !chosen.color.is_empty() {

@@ -6,6 +6,8 @@ pub(crate) mod folder;
 pub(crate) mod mapping;
 pub(crate) mod realsense;
 
+pub use mapping::cameras_of_bag;
+
 use std::sync::Arc;
 
 use node_kit::NodeError;
