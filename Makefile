@@ -33,9 +33,7 @@ finetune: ## the damage network on your own captures: DATASET=path FORMAT=kaputt
 	@tools/train.sh finetune "$(DATASET)" "$(FORMAT)"
 
 exam: ## the frozen booth exam with the built-in model; ITEMS=800 captures a booth is all of it
-	@tools/setup.sh system
-	cargo build --workspace --locked
-	.venv-train/bin/python training/exam.py --items $(or $(ITEMS),800)
+	@tools/train.sh exam --items $(or $(ITEMS),800)
 
 clean: ## remove what the commands above made
 	rm -rf out .venv .venv-train target

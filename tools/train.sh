@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# From nothing to a released damage model, or from the released one to a user's own: `tools/train.sh [finetune DATASET FORMAT]`.
+# From nothing to a released damage model, from the released one to a user's own, or the frozen exam:
+# `tools/train.sh [finetune DATASET FORMAT | exam ARGUMENTS…]`.
 source "$(dirname "$0")/lib.sh"
 VENV=.venv-train
 PYTHON=$VENV/bin/python
@@ -25,7 +26,9 @@ user_crops() { # DATASET FORMAT
 
 step "Python packages" "PyPI must answer; 6 GB of disk are needed" python_packages
 step "intact" "the compiler's first error above names what is missing" cargo build --workspace --locked
-if [ "${1:-}" = finetune ]; then
+if [ "${1:-}" = exam ]; then
+    step "the frozen exam" "see the message above; captures are kept in out/exam" $PYTHON training/exam.py "${@:2}"
+elif [ "${1:-}" = finetune ]; then
     [ $# -eq 3 ] || { echo "give DATASET and FORMAT (kaputt or booth)" >&2 && exit 2; }
     step "your captures as crops" "the data set needs a train and a validation part" user_crops "$2" "$3"
     step "training" "start again to go on where it stopped" \
