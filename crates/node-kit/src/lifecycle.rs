@@ -285,6 +285,8 @@ impl<C: Component> RunningNode for Running<C> {
 impl<C: Component> Drop for Running<C> {
     fn drop(&mut self) {
         self.managed.shut_down();
+        // Not left to the last holder of the ports: a service's thread may outlive this by a moment.
+        self.managed.ports.end_log();
     }
 }
 

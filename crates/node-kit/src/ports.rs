@@ -64,6 +64,11 @@ impl Ports {
         }
     }
 
+    /// The node logs no more on `/rosout`, whoever still holds its ports.
+    pub(crate) fn end_log(&self) {
+        self.rosout.end();
+    }
+
     /// An inbox whose drops show in the diagnostics as `<name>_dropped`.
     pub fn inbox<T: Send + 'static>(&self, name: &str, capacity: usize) -> Inbox<T> {
         let inbox = Inbox::new(capacity, self.mode, self.node.context().activity());

@@ -65,10 +65,10 @@ impl Registration {
     pub(crate) fn own_this_thread(&self) {
         OWNER.set(self.0);
     }
-}
 
-impl Drop for Registration {
-    fn drop(&mut self) {
+    /// Ends the node's time among the loggers after its last words, also where somebody still holds the registration (a
+    /// service's thread that is about to end). Ending it again does nothing.
+    pub(crate) fn end(&self) {
         flush();
         let gone = {
             let mut nodes = lock(&NODES);
@@ -76,6 +76,12 @@ impl Drop for Registration {
         };
         // Outside the lock: the end of a publisher may log.
         drop(gone);
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
