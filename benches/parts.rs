@@ -2,13 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use booth::{Booth, BoothSpec};
 use criterion::{Criterion, criterion_group, criterion_main};
+use frame_sync::{AssemblerOptions, FrameAssembler, Options};
 use inspection::{EmptyTray, InspectionParams, inspect};
 use matching::{Cutout, Gallery, GalleryOptions, Picture};
 use ros_interfaces::Message;
 use ros_interfaces::sensor_msgs::msg::Image;
+use transport::{Context, ContextOptions, NodeOptions, Qos};
 
 fn booth(width: u32, height: u32) -> Booth {
     Booth::new(BoothSpec { seed: 5, width, height, products: 4, ..BoothSpec::default() }).unwrap()
@@ -58,5 +62,36 @@ fn wire(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(parts, perception, gallery, wire);
+/// A frame's three messages through the synchroniser, and one message from publish to callback.
+fn plumbing(c: &mut Criterion) {
+    let mut group = c.benchmark_group("plumbing");
+    let options = AssemblerOptions { cameras: 1, with_depth: true, sync: Options::approximate(10) };
+    let mut assembler: FrameAssembler<(), (), ()> = FrameAssembler::new(options).unwrap();
+    let (mut stamp_ns, mut frames) = (0, 0);
+    group.bench_function("synchronise_a_frame", |b| {
+        b.iter(|| {
+            stamp_ns += 33_333_333;
+            frames += assembler.push_color(0, stamp_ns, ()).unwrap().frames.len();
+            frames += assembler.push_depth(0, stamp_ns + 1_000_000, ()).unwrap().frames.len();
+            frames += assembler.push_info(0, stamp_ns, ()).unwrap().frames.len();
+        });
+    });
+    assert!(frames > 0, "frames were not put together");
+    let context = Context::new(ContextOptions::in_process()).unwrap();
+    let node = context.node(NodeOptions::new("bench")).unwrap();
+    let heard = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&heard);
+    let _subscription = node
+        .subscribe("image", Qos::sensor(), move |image: Arc<Image>| {
+            counter.fetch_add(u64::from(image.width), Ordering::Relaxed);
+        })
+        .unwrap();
+    let publisher = node.publisher::<Image>("image", Qos::sensor()).unwrap();
+    let image = Arc::new(Image { width: 1280, height: 720, step: 3840, data: vec![7; 1280 * 720 * 3], ..Image::default() });
+    group.bench_function("publish_to_callback_2.76_MB", |b| b.iter(|| publisher.publish(Arc::clone(&image)).unwrap()));
+    assert!(heard.load(Ordering::Relaxed) > 0, "nothing was heard");
+    group.finish();
+}
+
+criterion_group!(parts, perception, gallery, wire, plumbing);
 criterion_main!(parts);

@@ -11,13 +11,27 @@ use indicatif::ProgressBar;
 
 use super::table;
 
+const INFO_EXAMPLES: &str = "\
+Examples:
+  intact bag info out/recorded
+  intact bag info run.mcap --json | jq '.topics[] | {name, messages}'";
+
+const CHECK_EXAMPLES: &str = "\
+Ends with 1 when the bag has errors (cut off, unreadable), with 0 when it has none or only warnings.
+
+Examples:
+  intact bag check night_shift.bag
+  intact bag check cell.db3 --json";
+
 #[derive(Debug, Subcommand)]
 pub enum BagCommand {
     /// Turn a folder of captures into a bag: one arrival a capture, the capture's name is the item's id
     Import(ImportArgs),
     /// Describe a bag: topics, types, counts, duration
+    #[command(after_help = INFO_EXAMPLES)]
     Info(ReadArgs),
     /// Look for what would trouble the cell: rates, gaps, drift, missing camera_info, stamps that jump
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(ReadArgs),
 }
 

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use bag::{BagWriter, QosProfile, WriterOptions};
-use intact_msgs::msg::ItemArrival;
+use intact_msgs::msg::{CellEvent, ItemArrival};
 use ros_interfaces::builtin_interfaces::msg::Time;
 use ros_interfaces::sensor_msgs::msg::{CameraInfo, Image};
 use ros_interfaces::std_msgs::msg::Header;
 use ros_interfaces::tf2_msgs::msg::TFMessage;
 
-use crate::replay::decisions;
+use crate::replay::{decisions, events};
 use crate::support::{intact, intact_ok};
 
 const START_NS: i64 = 1_700_000_000_000_000_000;
@@ -107,6 +107,10 @@ fn a_spoiled_item_is_never_sorted_and_harms_no_other() {
         ("colour without depth", |i| i.depth = None),
         ("depth without colour", |i| i.color = None),
         ("no camera_info", |i| i.info = None),
+        ("camera_info that changes", |i| {
+            let k = &mut i.info.as_mut().unwrap().k;
+            (k[0], k[4]) = (k[0] / 2.0, k[4] / 2.0);
+        }),
         ("camera_info of zeros", |i| i.info.as_mut().unwrap().k = [0.0; 9]),
         ("no picture at all", |i| (i.color, i.depth, i.info) = (None, None, None)),
     ];
@@ -135,6 +139,9 @@ fn clocks_that_jump_back_and_ids_seen_twice_are_survived() {
     let lines = decisions(dir.path(), &["--bag", &bag, "--lockstep"]);
     let sorted = lines.iter().filter(|l| l["item_id"] == "item-0" && l["disposition"] == "SORT").count();
     assert!(sorted <= 1, "an id seen twice is never sorted twice: {lines:#?}");
+    let with_id = |id: &str| lines.iter().filter(|l| l["item_id"] == id).count();
+    assert_eq!(with_id("item-1"), 1, "{lines:#?}");
+    assert!(with_id("item-0") >= 1, "{lines:#?}");
 
     let mut items = good_items(3);
     let early = START_NS - 5_000_000_000;
@@ -151,6 +158,43 @@ fn clocks_that_jump_back_and_ids_seen_twice_are_survived() {
     let bag = write_bag(dir.path(), "back", &items);
     let lines = decisions(dir.path(), &["--bag", &bag, "--lockstep"]);
     assert_eq!(lines.len(), 3, "a clock that jumps back loses no item: {lines:#?}");
+    let of = |id: &str| lines.iter().find(|l| l["item_id"] == id).unwrap();
+    assert_ne!(of("item-1")["disposition"], "SORT", "no picture is surely this item's: {}", of("item-1"));
+    for id in ["item-0", "item-2"] {
+        assert!(of(id)["damage_score"].is_number(), "{id} was judged: {}", of(id));
+    }
+}
+
+/// Two pictures with one stamp: the first is judged, the second is refused and the record says so.
+#[test]
+fn a_stamp_seen_twice_is_a_counted_drop() {
+    let dir = tempfile::tempdir().unwrap();
+    let items = good_items(2);
+    let path = dir.path().join("doubled");
+    let mut writer = BagWriter::create(&path, WriterOptions::default()).unwrap();
+    for item in &items {
+        let (color, depth, info) = (item.color.as_ref().unwrap(), item.depth.as_ref().unwrap(), item.info.as_ref().unwrap());
+        let arrival =
+            ItemArrival { header: header(item.stamp_ns), item_id: item.id.clone(), source: "trigger".into(), ..Default::default() };
+        let mut other = color.clone();
+        other.data.fill(0);
+        writer.write("/item_arrival", QosProfile::EVENT, item.stamp_ns, &arrival).unwrap();
+        writer.write(COLOR, QosProfile::SENSOR, item.stamp_ns, color).unwrap();
+        writer.write(DEPTH, QosProfile::SENSOR, item.stamp_ns, depth).unwrap();
+        writer.write(INFO, QosProfile::SENSOR, item.stamp_ns, info).unwrap();
+        writer.write(COLOR, QosProfile::SENSOR, item.stamp_ns + 1, &other).unwrap();
+    }
+    writer.finish().unwrap();
+    let (bag, record) = (path.display().to_string(), dir.path().join("record").display().to_string());
+    let lines = decisions(dir.path(), &["--bag", &bag, "--lockstep", "--record", &record]);
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    let once = decisions(dir.path(), &["--bag", &write_bag(dir.path(), "once", &items), "--lockstep"]);
+    for (twice, once) in lines.iter().zip(&once) {
+        assert_eq!(twice["damage_score"], once["damage_score"], "the first picture was judged");
+    }
+    let refused = events(&record, CellEvent::INPUT_REFUSED);
+    let same = refused.iter().filter(|e| e.detail.contains("same stamp")).count();
+    assert_eq!(same, 2, "{refused:#?}");
 }
 
 #[test]

@@ -153,7 +153,7 @@ impl InputChecks {
         }
         let changed = checks.model.replace(Arc::clone(info)).is_some_and(|before| !same_model(&before, info));
         if stamps == Verdict::Good && changed {
-            let detail = format!("camera_info of camera {camera} has changed while it runs; the new one is used from here on");
+            let detail = format!("camera_info of camera {camera} has changed while it runs");
             return Verdict::Odd(Problem { stamp_ns, item_id: String::new(), detail });
         }
         stamps

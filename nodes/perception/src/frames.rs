@@ -93,6 +93,11 @@ impl Buffer {
         Self { cameras: (0..cameras).map(|_| Recent::default()).collect(), kept }
     }
 
+    /// Forgets every message.
+    pub fn clear(&mut self) {
+        self.cameras.fill_with(Recent::default);
+    }
+
     pub fn color(&mut self, camera: usize, image: Arc<Image>) {
         if let Some(recent) = self.cameras.get_mut(camera) {
             keep(&mut recent.color, self.kept, image);

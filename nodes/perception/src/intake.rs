@@ -1,5 +1,6 @@
 //! Every message in, items that can be inspected out.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub(crate) enum Input {
 pub(crate) struct Job {
     pub arrival: Arc<ItemArrival>,
     pub found: Found,
+    /// Why what was found must not be judged.
+    pub objection: Option<String>,
     /// The empty tray, a camera each, as it was known when the frame was chosen.
     pub backgrounds: Vec<Arc<Background>>,
     /// Who asked, when it is a re-inspection.
@@ -52,12 +55,56 @@ pub(crate) struct Job {
 
 type Frames = FramesPushed<Arc<Image>, Arc<Image>, Arc<CameraInfo>>;
 
+/// A changed camera_info is believed when it has come so often in a row.
+const STEADY: u32 = 3;
+/// Doubted camera_infos that are remembered: more than a frame waits for its partners.
+const DOUBTED_KEPT: usize = 64;
+
+/// The model of one camera, and the camera_infos that contradict it.
+#[derive(Debug, Default)]
+struct Calibration {
+    believed: Option<Arc<CameraInfo>>,
+    /// Another one, and how often it has come in a row.
+    candidate: Option<(Arc<CameraInfo>, u32)>,
+    doubted_ns: VecDeque<i64>,
+}
+
+fn same_model(a: &CameraInfo, b: &CameraInfo) -> bool {
+    (a.width, a.height, &a.k) == (b.width, b.height, &b.k)
+}
+
+impl Calibration {
+    /// Whether a camera_info is what the camera said before, or has come often enough to be believed.
+    fn fits(&mut self, info: &Arc<CameraInfo>) -> bool {
+        if same_model(self.believed.get_or_insert_with(|| Arc::clone(info)), info) {
+            self.candidate = None;
+            return true;
+        }
+        let before = self.candidate.take().filter(|(candidate, _)| same_model(candidate, info)).map_or(0, |(_, times)| times);
+        if before + 1 >= STEADY {
+            self.believed = Some(Arc::clone(info));
+            return true;
+        }
+        self.candidate = Some((Arc::clone(info), before + 1));
+        if self.doubted_ns.len() >= DOUBTED_KEPT {
+            self.doubted_ns.pop_front();
+        }
+        self.doubted_ns.push_back(info.header.stamp.nanos());
+        false
+    }
+
+    fn doubts(&self, info: &CameraInfo) -> bool {
+        self.doubted_ns.contains(&info.header.stamp.nanos())
+    }
+}
+
 /// Puts frames together and finds each item's.
 pub(crate) struct Intake {
     assembler: FrameAssembler<Arc<Image>, Arc<Image>, Arc<CameraInfo>>,
     waiting: WaitingRoom,
+    cameras: Vec<String>,
     backgrounds: Vec<Arc<Background>>,
-    infos: Vec<Option<Arc<CameraInfo>>>,
+    calibrations: Vec<Calibration>,
     /// Re-inspections under way, and who asked.
     asked: Vec<(Arc<ItemArrival>, Sender<Inspection>)>,
     now_ns: i64,
@@ -81,8 +128,9 @@ impl Intake {
         Ok(Self {
             assembler,
             waiting: WaitingRoom::new(params.cameras.clone(), params.frame_buffer, patience),
+            cameras: params.cameras.clone(),
             backgrounds: vec![Arc::default(); cameras],
-            infos: vec![None; cameras],
+            calibrations: (0..cameras).map(|_| Calibration::default()).collect(),
             asked: Vec::new(),
             now_ns: 0,
         })
@@ -97,7 +145,7 @@ impl Intake {
             Input::Arrival(arrival) => self.waiting.arrive(Arc::clone(arrival), self.now_ns),
             Input::Reinspect(arrival, reply) => {
                 self.asked.push((Arc::clone(arrival), reply.clone()));
-                self.waiting.arrive(Arc::clone(arrival), self.now_ns)
+                self.waiting.await_frame(Arc::clone(arrival), self.now_ns)
             }
             Input::Recorded(event) => {
                 self.waiting.record(event);
@@ -150,14 +198,10 @@ impl Intake {
         }
     }
 
-    /// A camera that changes its model in mid-run has been touched, or two cameras share a namespace.
     fn watch_info(&mut self, camera: usize, info: &Arc<CameraInfo>, ports: &Ports) {
-        let Some(last) = self.infos.get_mut(camera) else { return };
-        let changed = last.as_ref().is_some_and(|l| (l.width, l.height, &l.k) != (info.width, info.height, &info.k));
-        if changed {
+        if self.calibrations.get_mut(camera).is_some_and(|calibration| !calibration.fits(info)) {
             ports.diagnostics.count("camera_info_changes", 1);
         }
-        *last = Some(Arc::clone(info));
     }
 
     fn pushed(&mut self, pushed: Option<Frames>, ports: &Ports) -> Vec<(Arc<ItemArrival>, Found)> {
@@ -190,12 +234,48 @@ impl Intake {
             .map(|(arrival, found)| {
                 let asked = self.asked.iter().position(|(a, _)| Arc::ptr_eq(a, &arrival));
                 let reply = asked.map(|i| self.asked.swap_remove(i).1);
-                Job { arrival, found, backgrounds: self.backgrounds.clone(), reply }
+                let objection = self.objection(&found);
+                Job { arrival, found, objection, backgrounds: self.backgrounds.clone(), reply }
             })
             .collect()
+    }
+
+    fn objection(&self, found: &Found) -> Option<String> {
+        let Found::Views(views) = found else { return None };
+        let doubted = |(view, calibration): (&View, &Calibration)| view.info.as_ref().is_some_and(|info| calibration.doubts(info));
+        let camera = views.iter().zip(&self.calibrations).position(doubted)?;
+        Some(format!(
+            "camera_info of camera `{}` has just changed: it was touched, or two cameras share its namespace; items are judged again \
+             when the new one has come {STEADY} times in a row",
+            self.cameras.get(camera).map_or("?", String::as_str)
+        ))
     }
 }
 
 fn view(frame: CameraFrame<Arc<Image>, Arc<Image>, Arc<CameraInfo>>) -> View {
     View { color: frame.color.value, depth: frame.depth.map(|d| d.value), info: Some(frame.info.value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(ns: i64, fx: f64) -> Arc<CameraInfo> {
+        let mut info = CameraInfo { width: 4, height: 3, ..CameraInfo::default() };
+        info.k[0] = fx;
+        info.header.stamp = Time::from_nanos(ns);
+        Arc::new(info)
+    }
+
+    #[test]
+    fn a_changed_camera_info_is_doubted_until_it_has_come_three_times_in_a_row() {
+        let mut calibration = Calibration::default();
+        let focal_lengths = [5.0, 5.0, 7.0, 5.0, 7.0, 7.0, 8.0, 7.0, 7.0, 7.0, 7.0, 5.0];
+        let fits: Vec<bool> = focal_lengths.iter().enumerate().map(|(ns, fx)| calibration.fits(&info(ns as i64, *fx))).collect();
+        let wanted = [true, true, false, true, false, false, false, false, false, true, true, false];
+        assert_eq!(fits, wanted);
+        for (ns, fits) in wanted.into_iter().enumerate() {
+            assert_eq!(calibration.doubts(&info(ns as i64, 0.0)), !fits, "at {ns}");
+        }
+    }
 }

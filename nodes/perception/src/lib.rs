@@ -235,7 +235,10 @@ impl Judge {
                     .zip(&job.backgrounds)
                     .map(|((camera, view), background)| Look { camera, view, background })
                     .collect();
-                judge(id, &looks, &self.inspector(!job.arrival.clutter))
+                match &job.objection {
+                    None => judge(id, &looks, &self.inspector(!job.arrival.clutter)),
+                    Some(why) => Inspection { header: job.arrival.header.clone(), ..failed(id, why.clone()) },
+                }
             }
             Found::Nothing(sentence) => {
                 self.event(job, CellEvent::FRAME_DROPPED, stamp, NO_FRAME);

@@ -60,6 +60,8 @@ pub(crate) struct WaitingRoom {
     sets_kept: usize,
     recorded: HashMap<String, Recorded>,
     recorded_order: VecDeque<String>,
+    /// Stamp of the last announcement.
+    last_arrival_ns: Option<i64>,
     pub buffer: Buffer,
 }
 
@@ -71,8 +73,17 @@ fn stamp_of(set: &[View]) -> i64 {
 impl WaitingRoom {
     pub fn new(cameras: Vec<String>, kept: usize, patience: Patience) -> Self {
         let buffer = Buffer::new(cameras.len(), kept);
-        let (pending, sets) = (Vec::new(), VecDeque::new());
-        Self { patience, cameras, pending, sets, sets_kept: kept, recorded: HashMap::new(), recorded_order: VecDeque::new(), buffer }
+        Self {
+            patience,
+            cameras,
+            pending: Vec::new(),
+            sets: VecDeque::new(),
+            sets_kept: kept,
+            recorded: HashMap::new(),
+            recorded_order: VecDeque::new(),
+            last_arrival_ns: None,
+            buffer,
+        }
     }
 
     /// Takes what a recorded run did with an item. `false` when the event says nothing of this node's.
@@ -95,8 +106,22 @@ impl WaitingRoom {
         true
     }
 
-    /// An item was announced; `now_ns` is ROS time. Its frame may have come before it.
+    /// An item was announced; `now_ns` is ROS time. Its frame may have come before it. One that is announced as older than
+    /// the one before it is judged by no picture.
     pub fn arrive(&mut self, arrival: Arc<ItemArrival>, now_ns: i64) -> Vec<(Arc<ItemArrival>, Found)> {
+        let stamp_ns = arrival.header.stamp.nanos();
+        let last_ns = self.last_arrival_ns.replace(stamp_ns);
+        if let Some(last_ns) = last_ns.filter(|last_ns| stamp_ns < last_ns.saturating_sub(self.patience.tolerance_ns)) {
+            // Pictures of the former time look as if they came after this item: none of them may speak for it, or for the next.
+            self.sets.clear();
+            self.buffer.clear();
+            return vec![(arrival, Found::Nothing(set_back(last_ns - stamp_ns)))];
+        }
+        self.await_frame(arrival, now_ns)
+    }
+
+    /// Somebody asks for an item's frame, whatever was announced before.
+    pub fn await_frame(&mut self, arrival: Arc<ItemArrival>, now_ns: i64) -> Vec<(Arc<ItemArrival>, Found)> {
         let recorded = self.recorded.get(&arrival.item_id).cloned();
         // A stamp that lies in the past, after a clock was set back, must not cost the item its patience.
         let until_ns = arrival.header.stamp.nanos().max(now_ns).saturating_add(self.patience.frame_wait_ns);
@@ -168,6 +193,13 @@ impl WaitingRoom {
     }
 }
 
+fn set_back(by_ns: i64) -> String {
+    let by_s = by_ns as f64 / 1e9;
+    format!(
+        "the item is stamped {by_s:.3} s before the one announced before it: a clock was set back, and no picture is surely this item's"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -235,6 +267,18 @@ mod tests {
         room.arrive(arrival("a", 100), 5000);
         assert!(told(room.passed(5001)).is_empty());
         assert_eq!(told(room.complete(set(100))), ["a@100"]);
+    }
+
+    #[test]
+    fn pictures_of_the_time_before_a_clock_was_set_back_speak_for_nobody() {
+        let mut room = room();
+        room.arrive(arrival("a", 1000), 1000);
+        room.buffer.color(0, image(1000));
+        assert_eq!(told(room.complete(set(1000))), ["a@1000"]);
+        assert_eq!(told(room.arrive(arrival("b", 900), 1010)), ["b:nothing"], "1000 shows the item before");
+        assert!(told(room.arrive(arrival("c", 950), 1020)).is_empty(), "nor is it taken for the next");
+        assert_eq!(told(room.complete(set(951))), ["c@951"]);
+        assert!(told(room.arrive(arrival("d", 947), 1020)).starts_with(&["d@951".into()]), "within the tolerance nothing was set back");
     }
 
     #[test]

@@ -1,0 +1,146 @@
+//! Measures segmentation on the real captures in `../shared/data` (or `$INTACT_DATA`).
+//!
+//! ```text
+//! cargo run -p inspection --example evaluate [-- --out DIR] [--cues FILE] [--json FILE]
+//! ```
+//! `--out` saves tinted pictures, `--json` the table, `--cues` the damage cues of every true item that was found (IoU above one half) as CSV.
+//! One table row a data set: captures, true items, mean IoU over true items (matched one to one, misses count 0), its
+//! 95 % bootstrap interval, items found, captures with the right number of items, found items above the damage threshold
+//! (none of these goods is damaged), milliseconds a capture (p50).
+
+mod captures;
+mod iou;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use inspection::{CUE_NAMES, InspectionParams, inspect, measure_cues};
+use vision::{ColorImage, LabelMask};
+
+use captures::{Case, Fallible, data_dir, mosd, single_items, tote, transparent};
+use iou::ious;
+
+/// What one capture gave.
+struct Outcome {
+    ious: Vec<f64>,
+    found: usize,
+    alarms: usize,
+    milliseconds: f64,
+    cues: Vec<Vec<f32>>,
+}
+
+/// 95 % interval of the mean over resampled items, from a fixed seed.
+fn bootstrap(values: &[f64]) -> (f64, f64) {
+    let mut state = 1u64;
+    let mut means: Vec<f64> = (0..2000)
+        .map(|_| {
+            let sum: f64 = (0..values.len())
+                .map(|_| {
+                    state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    values[(state >> 33) as usize % values.len()]
+                })
+                .sum();
+            sum / values.len() as f64
+        })
+        .collect();
+    means.sort_by(f64::total_cmp);
+    (means[50], means[1949])
+}
+
+fn judge(case: &Case, out: Option<&Path>) -> Fallible<Outcome> {
+    let start = Instant::now();
+    let params = InspectionParams::default();
+    let found = inspect(&case.frame, case.background.as_ref(), &params)?;
+    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+    if let Some(dir) = out {
+        save(&dir.join(format!("{}.png", case.name)), &case.frame.color, &found.mask)?;
+    }
+    let ious = if case.truth.is_empty() { Vec::new() } else { ious(&case.truth, &found.mask) };
+    let above = |limit: f32| found.items.iter().filter(|i| i.damage_score > limit).count();
+    println!(
+        "  {:<24} found {:>2}  alarms {:>2}  IoU {}",
+        case.name,
+        found.items.len(),
+        above(found.damage_threshold),
+        ious.iter().map(|v| format!("{v:.2}")).collect::<Vec<_>>().join(" ")
+    );
+    let whole =
+        if ious.iter().any(|v| *v > 0.5) { measure_cues(&case.frame, case.background.as_ref(), &params.segmentation)? } else { Vec::new() };
+    // Only the larger items: what is left over of a wrong split is not an item.
+    let cues = whole.into_iter().take(ious.iter().filter(|v| **v > 0.5).count()).map(|(_, cues)| cues).collect();
+    Ok(Outcome { ious, found: found.items.len(), alarms: above(found.damage_threshold), milliseconds, cues })
+}
+
+/// The picture with each item tinted.
+fn save(path: &Path, color: &ColorImage, mask: &LabelMask) -> Fallible<()> {
+    const TINTS: [[u8; 3]; 8] =
+        [[230, 25, 75], [60, 180, 75], [0, 130, 200], [245, 130, 48], [145, 30, 180], [70, 240, 240], [240, 50, 230], [210, 245, 60]];
+    let pixels = color.data().as_chunks::<3>().0.iter().zip(mask.data()).flat_map(|(p, l)| match l {
+        0 => *p,
+        l => [0, 1, 2].map(|k| p[k] / 2 + TINTS[usize::from(*l - 1) % 8][k] / 2),
+    });
+    image::RgbImage::from_raw(color.width(), color.height(), pixels.collect()).ok_or("size")?.save(path)?;
+    Ok(())
+}
+
+fn main() -> Fallible<()> {
+    let data = data_dir();
+    if !data.exists() {
+        println!("SKIPPED: no captures at {} (set INTACT_DATA)", data.display());
+        return Ok(());
+    }
+    let argument = |name: &str| std::env::args().skip_while(|a| a != name).nth(1).map(PathBuf::from);
+    let out = argument("--out");
+    if let Some(dir) = &out {
+        std::fs::create_dir_all(dir)?;
+    }
+    let sets = [
+        ("rgbd_single_item", single_items(&data)?),
+        ("rgbd_mosd", mosd(&data)?),
+        ("rgbd_tote_bg", tote(&data)?),
+        ("transparent", transparent(&data, "transparent")?),
+        ("its opaque twin", transparent(&data, "opaque")?),
+    ];
+    let mut rows = Vec::new();
+    let mut figures = serde_json::Map::new();
+    let mut table = format!("{}\n", CUE_NAMES.join(","));
+    for (name, cases) in &sets {
+        println!("{name}");
+        let outcomes = cases.iter().map(|c| judge(c, out.as_deref())).collect::<Fallible<Vec<_>>>()?;
+        let ious: Vec<f64> = outcomes.iter().flat_map(|o| o.ious.iter().copied()).collect();
+        for cues in outcomes.iter().flat_map(|o| &o.cues) {
+            table += &cues.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(",");
+            table += "\n";
+        }
+        let exact = outcomes.iter().filter(|o| o.found == o.ious.len()).count();
+        let mut times: Vec<f64> = outcomes.iter().map(|o| o.milliseconds).collect();
+        times.sort_by(f64::total_cmp);
+        let mean_iou = (!ious.is_empty()).then(|| ious.iter().sum::<f64>() / ious.len() as f64);
+        let counted = serde_json::json!({"captures": cases.len(), "items": ious.len(), "mean_iou": mean_iou,
+            "ci95": mean_iou.map(|_| bootstrap(&ious)), "exact_counts": exact, "ms_p50": times[times.len() / 2]});
+        figures.insert((*name).to_owned(), counted);
+        let (mean, interval) = if ious.is_empty() {
+            ("-".to_owned(), "-".to_owned())
+        } else {
+            let (low, high) = bootstrap(&ious);
+            (format!("{:.3}", ious.iter().sum::<f64>() / ious.len() as f64), format!("[{low:.3}, {high:.3}]"))
+        };
+        rows.push(format!(
+            "{name:<18} {:>8} {:>6} {mean:>9} {interval:>16} {:>6} {exact:>12} {:>6} {:>8.1}",
+            cases.len(),
+            ious.len(),
+            outcomes.iter().map(|o| o.found).sum::<usize>(),
+            outcomes.iter().map(|o| o.alarms).sum::<usize>(),
+            times[times.len() / 2],
+        ));
+    }
+    println!("\ndata               captures  items  mean IoU           95 % CI  found  exact counts alarms   ms p50");
+    rows.iter().for_each(|r| println!("{r}"));
+    if let Some(path) = argument("--cues") {
+        std::fs::write(path, table)?;
+    }
+    if let Some(path) = argument("--json") {
+        std::fs::write(path, serde_json::to_string_pretty(&figures)?)?;
+    }
+    Ok(())
+}
