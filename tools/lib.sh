@@ -2,6 +2,8 @@
 # shellcheck shell=bash
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# Where rustup puts cargo; a shell that was open before it came does not know it.
+export PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
 STEP_TABLE=""
 
 # step NAME HINT COMMAND…: runs COMMAND, prints how long it took; on failure prints HINT and ends.

@@ -6,25 +6,35 @@ source "$(dirname "$0")/lib.sh"
 PACKAGES=(build-essential pkg-config libopencv-dev clang libclang-dev)
 
 system_packages() {
-    command -v cargo >/dev/null || {
-        echo "cargo is missing: install Rust with rustup (https://rustup.rs); rust-toolchain.toml then picks the version" >&2
-        return 1
-    }
     command -v dpkg-query >/dev/null || {
         echo "this is no Debian or Ubuntu; install the equivalents of: ${PACKAGES[*]}" >&2
         return 0
     }
+    # Distributions' own cargo is older than the edition; rustup reads rust-toolchain.toml and brings the right one.
+    local wanted=("${PACKAGES[@]}" "$@") needs_rust=""
+    cargo --version 2>/dev/null | awk '{split($2, v, "."); exit !(v[1] > 1 || v[2] >= 85)}' || needs_rust=yes
+    [ -z "$needs_rust" ] || wanted+=(curl ca-certificates)
     local missing=() package
-    for package in "${PACKAGES[@]}" "$@"; do
+    for package in "${wanted[@]}"; do
         dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
     done
-    [ ${#missing[@]} -eq 0 ] && return 0
-    echo "installing: ${missing[*]}"
+    [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}" || return 1
+    [ -z "$needs_rust" ] || install_rust
+}
+
+install_rust() {
+    echo "installing Rust with rustup (rust-toolchain.toml picks the version)"
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --no-modify-path --default-toolchain none || return 1
+    "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" --version
+}
+
+install_packages() {
+    echo "installing: $*"
     local as_root=()
     [ "$(id -u)" -eq 0 ] || as_root=(sudo)
     # `set -e` sleeps in functions whose status is asked for: each line says itself that it failed.
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq || return 1
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
 python_peers() {

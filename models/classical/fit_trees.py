@@ -76,50 +76,90 @@ def write(file, name, fitted, bias):
         print(nodes(stage[0].tree_), file=file)
 
 
-def main():
+def arguments():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("cues", nargs="+")
     args.add_argument("--real", help="cues of undamaged real goods")
     args.add_argument("--real-weight", type=float, default=3.0)
+    args.add_argument("--minor-weight", type=float, default=0.3, help="of slightly damaged items, which count as damaged")
     args.add_argument("--false-alarms", type=float, default=0.08)
     args.add_argument("-o", "--out", required=True)
-    a = args.parse_args()
-    booth = pd.concat([pd.read_csv(f) for f in a.cues], ignore_index=True)
-    cues = list(booth.columns[FIRST_CUE:])
-    booth = booth[booth.label != "minor"]
-    x, y = booth[cues].to_numpy(np.float32), (booth.label == "gross").to_numpy()
-    real = pd.read_csv(a.real)[cues].to_numpy(np.float32) if a.real else np.empty((0, len(cues)), np.float32)
+    return args.parse_args()
 
-    def fit(m, rows, target):
-        xs = np.vstack([x[rows], real])
-        ys = np.concatenate([target[rows], np.zeros(len(real), bool)])
-        return m.fit(xs, ys, np.concatenate([np.ones(rows.sum()), np.full(len(real), a.real_weight)]))
 
-    raw = np.zeros(len(x))
-    for train, test in GroupKFold(5).split(x, y, booth.seed):
-        rows = np.isin(np.arange(len(x)), train)
-        raw[test] = fit(Both(), rows, y).decision_function(x[test])
-    limit = np.quantile(raw[~y], 1 - a.false_alarms)
-    for rate in (0.03, 0.05, 0.07, 0.09):
-        print(f"{rate:.2f} of intact above: gross above {(raw > np.quantile(raw[~y], 1 - rate))[y].mean():.3f}")
-    several = (booth.found > 1).to_numpy()
-    print(f"{(~y).sum()} intact, {y.sum()} gross, {len(real)} real")
-    print(f"out of fold: intact sorted {((raw <= limit) & ~several)[~y].mean():.3f}, "
-          f"gross not sorted {((raw > limit) | several)[y].mean():.3f} (by score alone {(raw > limit)[y].mean():.3f})")
-    gross = booth[y].assign(missed=((raw <= limit) & ~several)[y])
+class Data:
+    """Booth items, then undamaged real goods, which never carry damage."""
+
+    def __init__(self, a):
+        booth = pd.concat([pd.read_csv(f) for f in a.cues], ignore_index=True)
+        if a.minor_weight == 0:
+            booth = booth[booth.label != "minor"].reset_index(drop=True)
+        self.booth, self.cues = booth, list(booth.columns[FIRST_CUE:])
+        self.gross, self.intact = (booth.label == "gross").to_numpy(), (booth.label == "intact").to_numpy()
+        self.several = (booth.found > 1).to_numpy()
+        self.x = booth[self.cues].to_numpy(np.float32)
+        self.weight = np.where(booth.label == "minor", a.minor_weight, 1.0)
+        real = pd.read_csv(a.real) if a.real else pd.DataFrame(columns=["source", *self.cues])
+        self.source, self.real = real.source.to_numpy(), real[self.cues].to_numpy(np.float32)
+        self.real_weight = a.real_weight
+
+    def fit(self, model, rows, target, real=None):
+        """On some booth items and, unless told otherwise, all real ones."""
+        real = self.real if real is None else real
+        x = np.vstack([self.x[rows], real])
+        y = np.concatenate([target[rows], np.zeros(len(real), bool)])
+        return model.fit(x, y, np.concatenate([self.weight[rows], np.full(len(real), self.real_weight)]))
+
+
+def auroc(bad, good):
+    order = np.sort(good)
+    return ((np.searchsorted(order, bad, "left") + np.searchsorted(order, bad, "right")) / 2 / len(good)).mean()
+
+
+def report(d, raw, limit):
+    """Out-of-fold scores against the truth."""
+    for rate in (0.01, 0.03, 0.05, 0.07, 0.09):
+        print(f"{rate:.2f} of intact above: gross above {(raw > np.quantile(raw[d.intact], 1 - rate))[d.gross].mean():.3f}")
+    print(f"{d.intact.sum()} intact, {d.gross.sum()} gross, {(~d.intact & ~d.gross).sum()} minor, {len(d.real)} real")
+    print(f"out of fold: AUROC gross {auroc(raw[d.gross], raw[d.intact]):.3f}, any {auroc(raw[~d.intact], raw[d.intact]):.3f}; "
+          f"intact sorted {((raw <= limit) & ~d.several)[d.intact].mean():.3f}, "
+          f"gross not sorted {((raw > limit) | d.several)[d.gross].mean():.3f} (by score alone {(raw > limit)[d.gross].mean():.3f})")
+    gross = d.booth[d.gross].assign(missed=((raw <= limit) & ~d.several)[d.gross])
     for t in TYPES:
         own = gross[gross.types.str.contains(t)]
         print(f"  {t}: {len(own)}, missed {own.missed.mean():.2f}")
-    everything = np.ones(len(x), bool)
+
+
+def report_left_out(d, target, limit):
+    """Alarms on each source of real goods by trees that never saw that source."""
+    every = np.ones(len(d.x), bool)
+    for source in sorted(set(d.source)):
+        left_out = d.fit(Both(), every, target, d.real[d.source != source])
+        alarms = left_out.decision_function(d.real[d.source == source]) > limit
+        print(f"  {source}, left out: {alarms.sum()} alarms on {len(alarms)} real items")
+
+
+def main():
+    a = arguments()
+    d = Data(a)
+    damaged = ~d.intact
+    raw = np.zeros(len(d.x))
+    for train, test in GroupKFold(5).split(d.x, damaged, d.booth.seed):
+        rows = np.isin(np.arange(len(d.x)), train)
+        raw[test] = d.fit(Both(), rows, damaged).decision_function(d.x[test])
+    limit = np.quantile(raw[d.intact], 1 - a.false_alarms)
+    report(d, raw, limit)
+    report_left_out(d, damaged, limit)
+    everything = np.ones(len(d.x), bool)
     with open(a.out, "w") as file:
         print("# Written by models/classical/fit_trees.py; see models/classical/README.md.", file=file)
-        print("cues " + " ".join(cues), file=file)
-        fit(Both(), everything, y).write(file, "damage", -limit)
+        print("cues " + " ".join(d.cues), file=file)
+        d.fit(Both(), everything, damaged).write(file, "damage", -limit)
         for t in TYPES:
-            target = y & booth.types.fillna("").str.contains(t).to_numpy()
-            rows = target | ~y
+            target = d.gross & d.booth.types.fillna("").str.contains(t).to_numpy()
+            rows = target | d.intact
             if target.sum() >= 10:
-                write(file, t, fit(model(30, 2), rows, target), 0.0)
+                write(file, t, d.fit(model(30, 2), rows, target), 0.0)
 
 
 main()

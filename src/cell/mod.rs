@@ -68,16 +68,17 @@ impl Plan {
     /// When it cannot be read, or names a node that the cell does not have.
     pub fn add_file(&mut self, path: &Path) -> Result<()> {
         self.parameters.add_file(path)?;
+        self.refuse_unknown_nodes().with_context(|| path.display().to_string())
+    }
+
+    /// Parameters of a node that the cell does not have are most likely those of a mistyped one.
+    fn refuse_unknown_nodes(&self) -> Result<()> {
         let nodes: Vec<_> = NODES.iter().map(|n| (self.namespace.clone(), (*n).to_owned())).collect();
         let unmatched = self.parameters.unmatched(&nodes);
-        anyhow::ensure!(
-            unmatched.is_empty(),
-            "{}: no node of the cell is named {}; the nodes are {}",
-            path.display(),
-            unmatched.join(", "),
-            NODES.join(", ")
-        );
-        Ok(())
+        let Some(first) = unmatched.first() else { return Ok(()) };
+        let nearest = transport::suggest::nearest(first.trim_start_matches('/'), NODES.iter().copied());
+        let hint = nearest.map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+        anyhow::bail!("no node of the cell is named {}{hint} The nodes are {}", unmatched.join(", "), NODES.join(", "))
     }
 
     /// Takes ROS's own arguments (what follows `--ros-args`): remapping rules, and parameters above those of files.
@@ -88,7 +89,7 @@ impl Plan {
         let parsed = RosArgs::parse(std::iter::once("--ros-args".to_owned()).chain(args.iter().cloned()))?;
         self.remaps.extend(parsed.remaps);
         self.parameters.extend(parsed.parameters);
-        Ok(())
+        self.refuse_unknown_nodes().context("--ros-args")
     }
 
     /// Sets a parameter of a node, above every file.
@@ -144,7 +145,8 @@ impl Cell {
     /// The first node that cannot be configured or activated, by name, with its reason.
     pub fn start(plan: &Plan) -> Result<Cell> {
         let context = Context::new(plan.context.clone())?;
-        let observer = context.node(NodeOptions::new("intact").namespace(&plan.namespace))?;
+        let options = NodeOptions::new("intact").namespace(&plan.namespace).remap(plan.remaps.clone());
+        let observer = context.node(options)?;
         let (send, news) = channel();
         let subscriptions = observe(&observer, &send)?;
         let mut nodes: Vec<Box<dyn RunningNode>> = Vec::new();
@@ -174,6 +176,11 @@ impl Cell {
     /// True when nothing in the process has work left within `patience`.
     pub fn is_idle(&self, patience: Duration) -> bool {
         self.context.activity().wait_idle(patience)
+    }
+
+    /// True when the camera node failed: no picture and no end of the source comes any more.
+    pub fn source_failed(&self) -> bool {
+        self.nodes.last().is_some_and(|camera| camera.failure().is_some())
     }
 
     /// Nodes that failed, with their reasons.

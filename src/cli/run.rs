@@ -20,7 +20,7 @@ use recorder::Recorder;
 use robot::Robot;
 use ros_interfaces::builtin_interfaces::msg::Time;
 use serde::Serialize;
-use transport::{Carrier, ContextOptions};
+use transport::{Carrier, ContextOptions, DiscoveryRange};
 use viewer::Viewer;
 
 use super::table;
@@ -164,6 +164,7 @@ fn disposition_name(disposition: u8) -> &'static str {
 }
 
 pub fn run(args: RunArgs) -> Result<ExitCode> {
+    refuse_idle_options(&args)?;
     let plan = plan(&args)?;
     let cancelled = cancel_on_signal()?;
     let cell = Cell::start(&plan)?;
@@ -178,6 +179,11 @@ pub fn run(args: RunArgs) -> Result<ExitCode> {
         eprintln!("intact: no item arrived: the source names none (topic item_arrival) and none settled in the tray; see camera.arrivals");
         return Ok(ExitCode::from(1));
     }
+    let twice = tally.decided_twice();
+    if !twice.is_empty() {
+        eprintln!("intact: {} item(s) got more than one disposition: {}", twice.len(), shortened(&twice));
+        return Ok(ExitCode::from(1));
+    }
     let undecided = tally.undecided();
     if !undecided.is_empty() {
         eprintln!("intact: {} item(s) got no disposition: {}", undecided.len(), shortened(&undecided));
@@ -190,6 +196,22 @@ fn shortened(ids: &[&str]) -> String {
     match ids {
         [first, second, third, rest @ ..] if !rest.is_empty() => format!("{first}, {second}, {third}, …"),
         _ => ids.join(", "),
+    }
+}
+
+/// An option that would do nothing is a misunderstanding.
+fn refuse_idle_options(args: &RunArgs) -> Result<()> {
+    let live = args.source == Some(SourceName::Topics);
+    let booth = args.bag.is_none() && !live;
+    let idle = [
+        (live && args.lockstep, "--lockstep", "live topics do not wait"),
+        (live && args.rate.is_some(), "--rate", "live topics have their own"),
+        (args.items.is_some() && !booth, "--items", "it belongs to --source booth"),
+        (args.seed.is_some() && !booth, "--seed", "it belongs to --source booth"),
+    ];
+    match idle.into_iter().find(|(idle, ..)| *idle) {
+        Some((_, option, why)) => anyhow::bail!("{option} has no effect here: {why}; leave it out"),
+        None => Ok(()),
     }
 }
 
@@ -218,6 +240,11 @@ fn plan(args: &RunArgs) -> Result<Plan> {
         plan.set::<Camera>("rate", rate);
     }
     if args.clutter {
+        let announced = plan.get::<Camera>("arrivals") == Some(ParameterValue::from("trigger".to_owned()));
+        anyhow::ensure!(
+            args.source != Some(SourceName::Topics) || !announced,
+            "--clutter has no effect on items that somebody else announces: set `clutter` in their ItemArrival, or camera.arrivals to settling"
+        );
         plan.set::<Camera>("clutter", true);
     }
     if let Some(items) = args.items {
@@ -297,6 +324,10 @@ fn context_options(args: &RunArgs) -> Result<ContextOptions> {
         None if args.lockstep => options.carrier = Carrier::InProcess,
         None => {}
     }
+    anyhow::ensure!(
+        options.carrier == Carrier::InProcess || options.discovery != DiscoveryRange::Off,
+        "--transport contradicts ROS_AUTOMATIC_DISCOVERY_RANGE=OFF, with which nothing leaves the process; leave out one of the two"
+    );
     Ok(options)
 }
 
@@ -352,6 +383,8 @@ fn follow(cell: &Cell, args: &RunArgs, cancelled: &AtomicBool) -> Result<(Tally,
             }
             Some(News::Outcome(outcome)) => tally.outcome(&outcome),
             Some(News::EndOfSource) => ended = Some(Instant::now()),
+            // Nothing more can come of it.
+            None if ended.is_none() && cell.source_failed() => ended = Some(Instant::now()),
             None => {}
         }
         let finished =

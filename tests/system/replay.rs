@@ -142,6 +142,7 @@ fn a_recorded_run_that_could_not_keep_up_replays_to_its_own_decisions() {
     let path = |name: &str| dir.path().join(name).display().to_string();
     let (bag, references, params) = (path("scene"), path("references"), path("hasty.yaml"));
     let hasty = "perception:\n  ros__parameters:\n    queue_limit: 1\n\
+                 gallery:\n  ros__parameters:\n    queue_limit: 1\n\
                  decision:\n  ros__parameters:\n    deadline_ms: 2\n\
                  robot:\n  ros__parameters:\n    simulation_speed: 50.0\n";
     std::fs::write(&params, hasty).unwrap();
@@ -178,6 +179,61 @@ fn compress(raw: &Image) -> (&'static str, CompressedImage) {
     };
     let data = [vec![0; head], png.into_inner()].concat();
     (transport, CompressedImage { header: raw.header.clone(), format: format.to_owned(), data })
+}
+
+/// The gallery cannot keep up with perception: what it gives up is sidelined, in the replay too.
+#[test]
+fn what_the_gallery_gave_up_is_given_up_in_the_replay() {
+    let dir = tempfile::tempdir().unwrap();
+    scene(dir.path(), 90_007, 12, &["--damaged", "0"]);
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (bag, references, params, record) = (path("scene"), path("references"), path("slow.yaml"), path("record"));
+    // A queue of one, and every picture lost: the gallery keeps fewer than come before it looks.
+    let slow = "gallery:\n  ros__parameters:\n    queue_limit: 1\n    input_wait_s: 0.3\n    cameras: [\"elsewhere\"]\n\
+                perception:\n  ros__parameters:\n    queue_limit: 64\n\
+                decision:\n  ros__parameters:\n    deadline_ms: 60000\n\
+                robot:\n  ros__parameters:\n    simulation_speed: 50.0\n";
+    std::fs::write(&params, slow).unwrap();
+    let args = ["--bag", &bag, "--references", &references, "--rate", "20", "--transport", "in-process", "--params", &params];
+    let live = decisions(dir.path(), &[&args[..], &["--record", &record]].concat());
+    assert_eq!(live.len(), 12, "{live:#?}");
+    let dropped = events(&record, CellEvent::FRAME_DROPPED);
+    for words in ["gallery gave up", "gallery had no picture"] {
+        assert!(dropped.iter().any(|e| e.detail == words), "no `{words}` in {dropped:#?}");
+    }
+    // The replay's own gallery sees the pictures and would have the time.
+    let replayed = decisions(dir.path(), &["--bag", &record, "--references", &references, "--lockstep"]);
+    assert_eq!(timeless(&live), timeless(&replayed), "the record gives the recorded decisions");
+}
+
+#[test]
+fn a_source_that_cannot_go_on_ends_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    scene(dir.path(), 90_008, 2, &["--damaged", "0"]);
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (bag, params) = (path("scene"), path("impatient.yaml"));
+    // The gallery waits five seconds for a picture that never comes, the replay at most one.
+    let impatient = "camera:\n  ros__parameters:\n    lockstep_timeout_s: 1.0\n\
+                     gallery:\n  ros__parameters:\n    input_wait_s: 5.0\n    cameras: [\"elsewhere\"]\n";
+    std::fs::write(&params, impatient).unwrap();
+    let references = path("references");
+    let args = ["run", "--bag", &bag, "--references", &references, "--lockstep", "--params", &params, "--ledger", &path("l.sqlite")];
+    let output = intact(&args);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("lockstep_timeout_s"), "it is said what to do: {error}");
+}
+
+#[test]
+fn the_cell_can_be_renamed_and_moved_to_a_namespace() {
+    let dir = tempfile::tempdir().unwrap();
+    scene(dir.path(), 90_009, 2, &["--damaged", "0"]);
+    let bag = dir.path().join("scene").display().to_string();
+    let plain = decisions(dir.path(), &["--bag", &bag, "--lockstep"]);
+    for moved in [["-r", "decision:=verdict"], ["-r", "__ns:=/cell_7"]] {
+        let args = [&["--bag", &bag, "--lockstep", "--ros-args"], &moved[..]].concat();
+        assert_eq!(printed(&decisions(dir.path(), &args)), printed(&plain), "{moved:?}");
+    }
 }
 
 #[test]
@@ -282,6 +338,12 @@ fn the_command_line_refuses_with_one_clear_sentence() {
         (vec!["run", "--source", "booth", "--params", &nodes], "perceptoin"),
         (vec!["run", "--source", "booth", "--params", &type_], "damage_threshold"),
         (vec!["run", "--source", "booth", "--references", "/nonexistent"], "/nonexistent"),
+        (vec!["run", "--source", "booth", "--params", &nodes], "did you mean `perception`"),
+        (vec!["run", "--source", "booth", "--ros-args", "-p", "preception:damage_threshold:=0.4"], "did you mean `perception`"),
+        (vec!["run", "--source", "booth", "--transport", "dds"], "ROS_AUTOMATIC_DISCOVERY_RANGE=OFF"),
+        (vec!["run", "--source", "topics", "--lockstep"], "--lockstep has no effect"),
+        (vec!["run", "--source", "topics", "--clutter"], "--clutter has no effect"),
+        (vec!["run", "--source", "topics", "--items", "3"], "--items has no effect"),
         (vec!["bag", "info", "/nonexistent.mcap"], "/nonexistent.mcap"),
         (vec!["bag", "import", "/nonexistent", "-o", "/tmp/never"], "/nonexistent"),
         (vec!["inspect", "/nonexistent.png"], "/nonexistent.png"),

@@ -1,5 +1,6 @@
 //! What the system tests share: paths, the command line, skipping aloud.
 
+use std::io::Write as _; // a skipped test says so past the harness, which swallows `println!`
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -39,7 +40,7 @@ pub fn python(test: &str) -> Option<PathBuf> {
     if python.exists() {
         return Some(python);
     }
-    eprintln!("SKIPPED: {test}: no Python peers at {}; run `make setup`", python.display());
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: no Python peers at {}; run `make setup`", python.display());
     None
 }
 
@@ -49,7 +50,7 @@ pub fn real_data(test: &str, folder: &str) -> Option<PathBuf> {
     if data.is_dir() {
         return Some(data);
     }
-    eprintln!("SKIPPED: {test}: no real captures at {}; set INTACT_DATA", data.display());
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: no real captures at {}; set INTACT_DATA", data.display());
     None
 }
 

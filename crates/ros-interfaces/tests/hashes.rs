@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
+use std::io::Write as _; // a skipped test says so past the harness, which swallows `println!`
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -51,7 +52,7 @@ fn python() -> Option<PathBuf> {
     let python = std::env::var_os("INTACT_PYTHON").map_or_else(|| here("../../.venv/bin/python"), PathBuf::from);
     let usable = Command::new(&python).args(["-c", "import rosbags"]).status().is_ok_and(|status| status.success());
     if !usable {
-        eprintln!("SKIPPED: {} has no rosbags; run `make setup` or set INTACT_PYTHON", python.display());
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {} has no rosbags; run `make setup` or set INTACT_PYTHON", python.display());
     }
     usable.then_some(python)
 }

@@ -171,6 +171,11 @@ pub fn heatmap_to_ros(heat: &HeatMap, header: Header) -> Image {
     message(header, heat.width(), heat.height(), "32FC1", 4, data)
 }
 
+/// Whether two camera_infos describe the same camera: size, intrinsics, projection, distortion. Stamps do not matter.
+pub fn same_calibration(a: &CameraInfo, b: &CameraInfo) -> bool {
+    (a.width, a.height, &a.k, &a.p, &a.d) == (b.width, b.height, &b.k, &b.p, &b.d)
+}
+
 /// Reads the pinhole model of a rectified image: `p` where it is set, else `k`.
 ///
 /// # Errors

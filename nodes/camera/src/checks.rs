@@ -151,7 +151,7 @@ impl InputChecks {
         if checks.info_stamps_ns.len() > REMEMBERED_INFOS {
             checks.info_stamps_ns.pop_front();
         }
-        let changed = checks.model.replace(Arc::clone(info)).is_some_and(|before| !same_model(&before, info));
+        let changed = checks.model.replace(Arc::clone(info)).is_some_and(|before| !vision::ros::same_calibration(&before, info));
         if stamps == Verdict::Good && changed {
             let detail = format!("camera_info of camera {camera} has changed while it runs");
             return Verdict::Odd(Problem { stamp_ns, item_id: String::new(), detail });
@@ -168,10 +168,6 @@ fn verdict(check: Option<(bool, String)>, stamp_ns: i64, what: impl Fn() -> Stri
             if refused { Verdict::Refused(problem) } else { Verdict::Odd(problem) }
         }
     }
-}
-
-fn same_model(a: &CameraInfo, b: &CameraInfo) -> bool {
-    (a.width, a.height, &a.k, &a.p, &a.d) == (b.width, b.height, &b.k, &b.p, &b.d)
 }
 
 #[cfg(test)]

@@ -4,12 +4,39 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use intact_msgs::msg::ItemArrival;
+use intact_msgs::msg::{CellEvent, ItemArrival};
 use ros_interfaces::builtin_interfaces::msg::Time;
 use ros_interfaces::sensor_msgs::msg::Image;
 
 /// Arrivals kept: far more than items can be under way.
 const ARRIVALS: usize = 512;
+
+/// Losses of a recorded run that are remembered for items that have not come yet.
+const LOSSES: usize = 4096;
+
+/// What a live run could not do with an item; recorded, so that a replay does not do it either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// Others waited.
+    GivenUp,
+    /// The picture that was inspected never came.
+    NoPicture,
+}
+
+impl Loss {
+    /// As the recorded event says it; perception's events have other words.
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::GivenUp => "gallery gave up",
+            Self::NoPicture => "gallery had no picture",
+        }
+    }
+
+    fn of(event: &CellEvent) -> Option<Self> {
+        let losses = [Self::GivenUp, Self::NoPicture];
+        losses.into_iter().find(|loss| event.kind == CellEvent::FRAME_DROPPED && event.detail == loss.detail())
+    }
+}
 
 /// Recent pictures and arrivals. Topics come in any order, so whoever needs an input may wait for it.
 pub(crate) struct Inputs {
@@ -22,6 +49,7 @@ pub(crate) struct Inputs {
 struct State {
     frames: HashMap<String, VecDeque<Arc<Image>>>,
     arrivals: VecDeque<Arc<ItemArrival>>,
+    losses: VecDeque<(String, Loss)>,
 }
 
 impl Inputs {
@@ -58,6 +86,21 @@ impl Inputs {
         state.arrivals.push_back(arrival);
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Takes what a recorded run could not do with an item; other events are not this node's.
+    pub fn recorded(&self, event: &CellEvent) {
+        let Some(loss) = Loss::of(event) else { return };
+        let mut state = self.lock();
+        if state.losses.len() >= LOSSES {
+            state.losses.pop_front();
+        }
+        state.losses.push_back((event.item_id.clone(), loss));
+    }
+
+    /// What the recorded run that is being replayed could not do with an item.
+    pub fn recorded_loss(&self, item_id: &str) -> Option<Loss> {
+        self.lock().losses.iter().rev().find(|(id, _)| id == item_id).map(|(_, loss)| *loss)
     }
 
     /// The arrival of an item; waits for it at most until `deadline`.
@@ -122,6 +165,22 @@ mod tests {
         assert!(inputs.arrival_of("a", Instant::now() + Duration::from_secs(20)).is_some());
         assert!(inputs.arrival_of("b", Instant::now()).is_none());
         sender.join().unwrap();
+    }
+
+    #[test]
+    fn a_recorded_loss_is_known_and_other_events_are_not() {
+        let inputs = Inputs::new(3);
+        let event = |id: &str, detail: &str| CellEvent {
+            kind: CellEvent::FRAME_DROPPED,
+            item_id: id.into(),
+            detail: detail.into(),
+            ..CellEvent::default()
+        };
+        inputs.recorded(&event("a", Loss::GivenUp.detail()));
+        inputs.recorded(&event("b", Loss::NoPicture.detail()));
+        inputs.recorded(&event("c", "given up")); // perception's
+        let of = |id: &str| inputs.recorded_loss(id);
+        assert_eq!((of("a"), of("b"), of("c")), (Some(Loss::GivenUp), Some(Loss::NoPicture), None));
     }
 
     #[test]

@@ -13,14 +13,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use intact_msgs::msg::{GalleryReport, Inspection, ItemArrival};
+use intact_msgs::msg::{CellEvent, GalleryReport, Inspection, ItemArrival};
 use intact_msgs::srv::{EnrolReference, ListProducts};
 use node_kit::{Component, Inbox, NodeError, Ports, Shared, Worker};
 use ros_interfaces::sensor_msgs::msg::Image;
 use transport::{Publisher, Qos, ServiceServer, Subscription};
 
 use catalogue::Catalogue;
-use inputs::Inputs;
+use inputs::{Inputs, Loss};
 use judge::{Case, Class, given_up};
 pub use params::GalleryParams;
 use school::School;
@@ -74,7 +74,11 @@ impl Component for Gallery {
         let inspections = ports.inbox("inspections", now.queue_limit);
         // Nothing is taken before the node is active.
         inspections.close();
-        let mut subscriptions = vec![subscribe_inspections(ports, &inspections, &reporter)?, subscribe_arrivals(ports, &inputs)?];
+        let mut subscriptions = vec![
+            subscribe_inspections(ports, &inspections, &reporter)?,
+            subscribe_arrivals(ports, &inputs)?,
+            subscribe_recorded(ports, &inputs)?,
+        ];
         if catalogue.is_kept() {
             for camera in &now.cameras {
                 subscriptions.push(subscribe_frames(ports, camera, &inputs)?);
@@ -157,6 +161,11 @@ fn subscribe_arrivals(ports: &Ports, inputs: &Arc<Inputs>) -> Result<Subscriptio
     Ok(ports.node.subscribe("item_arrival", Qos::event(), move |arrival: Arc<ItemArrival>| inputs.arrival(arrival))?)
 }
 
+fn subscribe_recorded(ports: &Ports, inputs: &Arc<Inputs>) -> Result<Subscription, NodeError> {
+    let inputs = Arc::clone(inputs);
+    Ok(ports.node.subscribe("recorded_event", Qos::event(), move |event: Arc<CellEvent>| inputs.recorded(&event))?)
+}
+
 fn subscribe_frames(ports: &Ports, camera: &str, inputs: &Arc<Inputs>) -> Result<Subscription, NodeError> {
     let (inputs, name) = (Arc::clone(inputs), camera.to_owned());
     let topic = format!("{}/color/image_raw", camera.trim_end_matches('/'));
@@ -182,6 +191,10 @@ impl Reporter {
     fn judge(&self, inspection: &Inspection) {
         let started = Instant::now();
         let params = self.params.get();
+        let recorded = self.inputs.recorded_loss(&inspection.item_id);
+        if recorded == Some(Loss::GivenUp) {
+            return self.give_up(inspection);
+        }
         self.catalogue.refresh();
         if let (Some(school), Some(rules)) = (&self.school, params.rules()) {
             school.lock().unwrap_or_else(PoisonError::into_inner).set_rules(rules);
@@ -190,11 +203,14 @@ impl Reporter {
         let deadline = started + Duration::from_secs_f64(params.input_wait_s);
         // A failed inspection is answered at once; without references there is nothing that a picture would tell.
         let arrival = if inspection.ok { self.inputs.arrival_of(&inspection.item_id, deadline) } else { None };
-        let frame = if inspection.ok && !gallery.is_empty() {
-            self.inputs.frame_at(&inspection.camera, &inspection.header.stamp, deadline)
-        } else {
-            None
+        let looks = inspection.ok && !gallery.is_empty();
+        let frame = match recorded {
+            None if looks => self.inputs.frame_at(&inspection.camera, &inspection.header.stamp, deadline),
+            _ => None,
         };
+        if looks && frame.is_none() {
+            self.lost(inspection, Loss::NoPicture);
+        }
         let case = Case {
             gallery: &gallery,
             inspection,
@@ -238,7 +254,13 @@ impl Reporter {
         *told = list;
     }
 
+    /// A replay of this run must lose the same.
+    fn lost(&self, inspection: &Inspection, loss: Loss) {
+        self.ports.event(CellEvent::FRAME_DROPPED, &inspection.item_id, inspection.header.stamp.clone(), loss.detail());
+    }
+
     fn give_up(&self, inspection: &Inspection) {
+        self.lost(inspection, Loss::GivenUp);
         self.publish(given_up(
             inspection,
             &self.catalogue.snapshot(),

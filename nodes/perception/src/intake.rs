@@ -11,6 +11,8 @@ use node_kit::{Mode, NodeError, Ports};
 use ros_interfaces::builtin_interfaces::msg::Time;
 use ros_interfaces::sensor_msgs::msg::{CameraInfo, Image};
 
+use vision::ros::same_calibration;
+
 use crate::frames::View;
 use crate::judge::Background;
 use crate::params::PerceptionParams;
@@ -59,6 +61,8 @@ type Frames = FramesPushed<Arc<Image>, Arc<Image>, Arc<CameraInfo>>;
 const STEADY: u32 = 3;
 /// Doubted camera_infos that are remembered: more than a frame waits for its partners.
 const DOUBTED_KEPT: usize = 64;
+/// Arrivals from these sources announce captures that stand for themselves: each brings its own camera_info.
+const STILLS: [&str; 2] = ["bag", "folder"];
 
 /// The model of one camera, and the camera_infos that contradict it.
 #[derive(Debug, Default)]
@@ -69,18 +73,14 @@ struct Calibration {
     doubted_ns: VecDeque<i64>,
 }
 
-fn same_model(a: &CameraInfo, b: &CameraInfo) -> bool {
-    (a.width, a.height, &a.k) == (b.width, b.height, &b.k)
-}
-
 impl Calibration {
     /// Whether a camera_info is what the camera said before, or has come often enough to be believed.
     fn fits(&mut self, info: &Arc<CameraInfo>) -> bool {
-        if same_model(self.believed.get_or_insert_with(|| Arc::clone(info)), info) {
+        if same_calibration(self.believed.get_or_insert_with(|| Arc::clone(info)), info) {
             self.candidate = None;
             return true;
         }
-        let before = self.candidate.take().filter(|(candidate, _)| same_model(candidate, info)).map_or(0, |(_, times)| times);
+        let before = self.candidate.take().filter(|(candidate, _)| same_calibration(candidate, info)).map_or(0, |(_, times)| times);
         if before + 1 >= STEADY {
             self.believed = Some(Arc::clone(info));
             return true;
@@ -234,7 +234,8 @@ impl Intake {
             .map(|(arrival, found)| {
                 let asked = self.asked.iter().position(|(a, _)| Arc::ptr_eq(a, &arrival));
                 let reply = asked.map(|i| self.asked.swap_remove(i).1);
-                let objection = self.objection(&found);
+                let is_still = STILLS.contains(&arrival.source.as_str());
+                let objection = if is_still { None } else { self.objection(&found) };
                 Job { arrival, found, objection, backgrounds: self.backgrounds.clone(), reply }
             })
             .collect()

@@ -1,6 +1,7 @@
 //! The recorder in a composed process: what is published is in the bag, and the line never waits for it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::io::Write as _; // a skipped test says so past the harness, which swallows `println!`
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -220,7 +221,7 @@ fn a_full_disk_ends_the_recording_and_not_the_cell() {
     let unshare = ["--user", "--map-root-user", "--mount", "sh", "-c"];
     let possible = Command::new("unshare").args(unshare).args([mount.as_str(), "sh", "true"]).output();
     if !possible.is_ok_and(|o| o.status.success()) {
-        eprintln!("SKIPPED: no private mount namespace here for a disk that fills up (unshare --user --mount)");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: no private mount namespace here for a disk that fills up (unshare --user --mount)");
         return;
     }
     let this = std::env::current_exe().unwrap();

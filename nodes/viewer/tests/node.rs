@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
+use std::io::Write as _; // a skipped test says so past the harness, which swallows `println!`
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -134,7 +135,7 @@ fn read_back(path: &Path) -> Option<BTreeMap<String, usize>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let python = std::env::var_os("INTACT_PYTHON").map_or_else(|| root.join(".venv/bin/python"), PathBuf::from);
     if !Command::new(&python).args(["-c", "import rerun.experimental"]).status().is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: {} has no rerun-sdk; run `make setup` or set INTACT_PYTHON", python.display());
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {} has no rerun-sdk; run `make setup` or set INTACT_PYTHON", python.display());
         return None;
     }
     let output = Command::new(python).arg(root.join("tests/peers/rrd_entities.py")).arg(path).output().unwrap();

@@ -29,6 +29,9 @@ pub enum BoothCommand {
     /// Generate labelled captures as files: Kaputt's tables, with depth and masks
     Generate(generate::GenerateArgs),
     /// Hold the decisions of a run (`intact run --json`) against the truth
+    #[command(
+        after_help = "Example:\n  intact run --bag out/scene --lockstep --json > out/decisions.jsonl\n  intact booth score --truth out/truth.json out/decisions.jsonl"
+    )]
     Score(ScoreArgs),
 }
 

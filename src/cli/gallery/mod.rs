@@ -25,7 +25,8 @@ Examples:
   intact gallery proposals confirm --product tea-200 --reference learned-item-17
   intact gallery proposals confirm --product tea-200 --design 2
   intact gallery history --product tea-200                  who did what, when and why
-  intact run --source booth --references sqlite:gallery.sqlite
+  intact gallery import products/ --gallery sqlite:cell.sqlite  another file than the default one
+  intact run --source booth --references sqlite:cell.sqlite
 
 A picture's alpha channel says what is the item; a plain border is background; otherwise the item is looked for in the whole picture.
 

@@ -1,6 +1,7 @@
 //! What the tests share: small bags, and where things lie.
 #![allow(dead_code, reason = "not every test binary uses every helper")]
 
+use std::io::Write as _; // a skipped test says so past the harness, which swallows `println!`
 use std::path::{Path, PathBuf};
 
 use bag::{Bag, BagWriter, QosProfile, WriterOptions};
@@ -80,7 +81,11 @@ pub fn peer(args: &[&str]) -> Option<String> {
     let python = std::env::var_os("INTACT_PYTHON").map_or_else(|| root.join(".venv/bin/python"), PathBuf::from);
     let usable = std::process::Command::new(&python).args(["-c", "import rosbags, mcap_ros2, numpy"]).output();
     if !usable.is_ok_and(|o| o.status.success()) {
-        eprintln!("SKIPPED: no Python with rosbags and mcap-ros2-support at {} (make test-setup, or INTACT_PYTHON)", python.display());
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: no Python with rosbags and mcap-ros2-support at {} (make test-setup, or INTACT_PYTHON)",
+            python.display()
+        );
         return None;
     }
     let script = root.join("tests/peers/bag_peer.py");

@@ -3,7 +3,8 @@
 //! ```text
 //! cargo run -p inspection --example evaluate [-- --out DIR] [--cues FILE] [--json FILE]
 //! ```
-//! `--out` saves tinted pictures, `--json` the table, `--cues` the damage cues of every true item that was found (IoU above one half) as CSV.
+//! `--out` saves tinted pictures, `--json` the table, `--cues` as CSV the damage cues of every true item that was found (IoU above
+//! one half), and of every item found where there is no truth, after the name of the data set.
 //! One table row a data set: captures, true items, mean IoU over true items (matched one to one, misses count 0), its
 //! 95 % bootstrap interval, items found, captures with the right number of items, found items above the damage threshold
 //! (none of these goods is damaged), milliseconds a capture (p50).
@@ -64,10 +65,10 @@ fn judge(case: &Case, out: Option<&Path>) -> Fallible<Outcome> {
         above(found.damage_threshold),
         ious.iter().map(|v| format!("{v:.2}")).collect::<Vec<_>>().join(" ")
     );
-    let whole =
-        if ious.iter().any(|v| *v > 0.5) { measure_cues(&case.frame, case.background.as_ref(), &params.segmentation)? } else { Vec::new() };
     // Only the larger items: what is left over of a wrong split is not an item.
-    let cues = whole.into_iter().take(ious.iter().filter(|v| **v > 0.5).count()).map(|(_, cues)| cues).collect();
+    let whole = if case.truth.is_empty() { usize::MAX } else { ious.iter().filter(|v| **v > 0.5).count() };
+    let measured = if whole > 0 { measure_cues(&case.frame, case.background.as_ref(), &params.segmentation)? } else { Vec::new() };
+    let cues = measured.into_iter().take(whole).map(|(_, cues)| cues).collect();
     Ok(Outcome { ious, found: found.items.len(), alarms: above(found.damage_threshold), milliseconds, cues })
 }
 
@@ -103,12 +104,13 @@ fn main() -> Fallible<()> {
     ];
     let mut rows = Vec::new();
     let mut figures = serde_json::Map::new();
-    let mut table = format!("{}\n", CUE_NAMES.join(","));
+    let mut table = format!("source,{}\n", CUE_NAMES.join(","));
     for (name, cases) in &sets {
         println!("{name}");
         let outcomes = cases.iter().map(|c| judge(c, out.as_deref())).collect::<Fallible<Vec<_>>>()?;
         let ious: Vec<f64> = outcomes.iter().flat_map(|o| o.ious.iter().copied()).collect();
         for cues in outcomes.iter().flat_map(|o| &o.cues) {
+            table += &format!("{name},");
             table += &cues.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(",");
             table += "\n";
         }
