@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use booth::{Booth, BoothSpec, Capture, KaputtType, Part, Reference};
 use clap::Args;
-use datasets::{Column, SHARED_FILE, Shared, Split, TableWriter};
-use image::codecs::jpeg::JpegEncoder;
-use image::{GrayImage, ImageBuffer, Luma};
+use datasets::{Column, SHARED_FILE, Shared, SharedCamera, Split, TableWriter};
+use image::GrayImage;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
-use vision::{ColorImage, DepthImage, LabelMask, Rect};
+use vision::{LabelMask, Rect};
+
+use super::files::{bit_of, damage_png, depth_png, gray16, jpeg};
 
 /// Quality of the colour pictures, as cameras in cells write them.
 const JPEG_QUALITY: u8 = 92;
@@ -68,7 +69,10 @@ struct Row {
     types: Vec<&'static str>,
     damaged: bool,
     gross: bool,
-    has_damage_mask: bool,
+    /// Damaged pixels; `None` when nothing is damaged.
+    damage_px: Option<usize>,
+    /// Their area, mm².
+    damage_mm2: f32,
 }
 
 pub fn run(args: &GenerateArgs) -> Result<ExitCode> {
@@ -122,21 +126,23 @@ fn write_captures(booth: &Booth, args: &GenerateArgs) -> Result<Vec<Row>> {
 
 fn write_capture(capture: &Capture, out: &Path, materials: &std::collections::BTreeMap<String, String>) -> Result<Row> {
     let (id, truth) = (&capture.item_id, &capture.truth);
-    jpeg(&out.join(format!("query-image/{id}.jpg")), &capture.frame.color)?;
+    jpeg(&out.join(format!("query-image/{id}.jpg")), &capture.frame.color, JPEG_QUALITY)?;
     gray16(&out.join(format!("query-mask/{id}.png")), truth.mask.width(), truth.mask.height(), truth.mask.data().to_vec())?;
     if let Some(depth) = &capture.frame.depth {
-        depth_png(&out.join(format!("query-depth/{id}.png")), depth)?;
+        depth_png(&out.join(format!("query-depth/{id}.png")), depth, DEPTH_UNIT_M)?;
     }
     if let Some((rect, _)) = truth.mask.extent(1)
         && let Some(crop) = capture.frame.color.crop(with_margin(rect, &truth.mask))
     {
-        jpeg(&out.join(format!("query-crop/{id}.jpg")), &crop)?;
+        jpeg(&out.join(format!("query-crop/{id}.jpg")), &crop, JPEG_QUALITY)?;
     }
     let mut types: Vec<KaputtType> = truth.damage.iter().map(|d| d.kaputt).collect();
     types.sort_unstable_by_key(|t| t.name());
     types.dedup();
+    let mut damage_px = None;
     if !truth.damage.is_empty() {
-        damage_png(&out.join(format!("query-damage/{id}.png")), capture)?;
+        let masks = truth.damage.iter().map(|d| (bit_of(d.kaputt.name()), d.region.data()));
+        damage_px = Some(damage_png(&out.join(format!("query-damage/{id}.png")), (truth.mask.width(), truth.mask.height()), masks)?);
     }
     let first = truth.instances.first();
     Ok(Row {
@@ -148,7 +154,8 @@ fn write_capture(capture: &Capture, out: &Path, materials: &std::collections::BT
         types: types.into_iter().map(KaputtType::name).collect(),
         damaged: truth.is_damaged,
         gross: truth.is_gross,
-        has_damage_mask: !truth.damage.is_empty(),
+        damage_px,
+        damage_mm2: truth.damage.iter().map(|d| d.area_mm2).sum(),
     })
 }
 
@@ -158,38 +165,6 @@ fn with_margin(rect: Rect, mask: &LabelMask) -> Rect {
     let right = (rect.x + rect.w + margin(rect.w)).min(mask.width());
     let bottom = (rect.y + rect.h + margin(rect.h)).min(mask.height());
     Rect { x, y, w: right - x, h: bottom - y }
-}
-
-fn damage_png(path: &Path, capture: &Capture) -> Result<()> {
-    let mask = &capture.truth.mask;
-    let mut bits = vec![0u8; mask.data().len()];
-    for damage in &capture.truth.damage {
-        let bit = inspection::DefectType::ALL.iter().position(|t| t.name() == damage.kaputt.name()).unwrap_or(0);
-        for (out, _) in bits.iter_mut().zip(damage.region.data()).filter(|(_, set)| **set != 0) {
-            *out |= 1 << bit;
-        }
-    }
-    let picture = GrayImage::from_raw(mask.width(), mask.height(), bits).context("a mask of the booth has an impossible size")?;
-    picture.save(path).with_context(|| path.display().to_string())
-}
-
-fn jpeg(path: &Path, color: &ColorImage) -> Result<()> {
-    let file = std::fs::File::create(path).with_context(|| path.display().to_string())?;
-    let mut file = std::io::BufWriter::new(file);
-    JpegEncoder::new_with_quality(&mut file, JPEG_QUALITY)
-        .encode(color.data(), color.width(), color.height(), image::ExtendedColorType::Rgb8)
-        .with_context(|| path.display().to_string())
-}
-
-fn gray16(path: &Path, width: u32, height: u32, data: Vec<u16>) -> Result<()> {
-    let picture: ImageBuffer<Luma<u16>, _> =
-        ImageBuffer::from_raw(width, height, data).context("a picture of the booth has an impossible size")?;
-    picture.save(path).with_context(|| path.display().to_string())
-}
-
-fn depth_png(path: &Path, depth: &DepthImage) -> Result<()> {
-    let steps = depth.data().iter().map(|z| (f64::from(*z) / DEPTH_UNIT_M).round().clamp(0.0, f64::from(u16::MAX)) as u16);
-    gray16(path, depth.width(), depth.height(), steps.collect())
 }
 
 fn write_queries(rows: &[Row], args: &GenerateArgs) -> Result<()> {
@@ -206,10 +181,13 @@ fn write_queries(rows: &[Row], args: &GenerateArgs) -> Result<()> {
         .column(text("query_crop", &|r| Some(format!("query-crop/{}.jpg", r.id))))
         .column(text("query_mask", &|r| Some(format!("query-mask/{}.png", r.id))))
         .column(text("query_depth", &|r| Some(format!("query-depth/{}.png", r.id))))
-        .column(text("query_damage", &|r| r.has_damage_mask.then(|| format!("query-damage/{}.png", r.id))))
+        .column(text("query_damage", &|r| r.damage_px.map(|_| format!("query-damage/{}.png", r.id))))
         .column(text("product", &|r| Some(r.product.clone())))
         .column(text("family", &|r| Some(r.family.clone())))
         .column(text("lookalike", &|r| r.lookalike.clone()))
+        .column(text("damage_px", &|r| r.damage_px.map(|n| format!("{:.1}", (n as f64).sqrt()))))
+        .column(text("damage_mm", &|r| r.damage_px.map(|_| format!("{:.1}", r.damage_mm2.sqrt()))))
+        .column(text("camera", &|_| Some("camera".to_owned())))
         .write(&path)?;
     Ok(())
 }
@@ -243,7 +221,7 @@ fn write_references(booth: &Booth, rows: &[Row], args: &GenerateArgs) -> Result<
 }
 
 fn write_reference(out: &Path, name: &str, reference: &Reference) -> Result<()> {
-    jpeg(&out.join(format!("reference-image/{name}.jpg")), &reference.color)?;
+    jpeg(&out.join(format!("reference-image/{name}.jpg")), &reference.color, JPEG_QUALITY)?;
     let (width, height) = (reference.mask.width(), reference.mask.height());
     let mask = reference.mask.data().iter().map(|l| if *l > 0 { 255 } else { 0 }).collect();
     let picture = GrayImage::from_raw(width, height, mask).context("a reference of the booth has an impossible size")?;
@@ -253,17 +231,19 @@ fn write_reference(out: &Path, name: &str, reference: &Reference) -> Result<()> 
 
 fn write_shared(booth: &Booth, args: &GenerateArgs) -> Result<()> {
     let empty = booth.background();
-    jpeg(&args.out.join("background.jpg"), &empty.color)?;
-    depth_png(&args.out.join("background-depth.png"), empty.depth.as_ref().context("the booth's empty tray has no depth")?)?;
-    let k = booth.intrinsics();
-    let shared = Shared {
-        seed: args.seed,
-        split: args.split,
-        depth_unit_m: DEPTH_UNIT_M,
-        camera: [k.fx, k.fy, k.cx, k.cy, f64::from(k.width), f64::from(k.height)],
+    jpeg(&args.out.join("background.jpg"), &empty.color, JPEG_QUALITY)?;
+    let depth = empty.depth.as_ref().context("the booth's empty tray has no depth")?;
+    depth_png(&args.out.join("background-depth.png"), depth, DEPTH_UNIT_M)?;
+    let (k, pose) = (booth.intrinsics(), booth.cell_from_camera());
+    let (at, turn) = (pose.translation, pose.rotation.coords);
+    let camera = SharedCamera {
+        name: "camera".to_owned(),
+        intrinsics: [k.fx, k.fy, k.cx, k.cy, f64::from(k.width), f64::from(k.height)],
+        cell_from_camera: [at.x, at.y, at.z, turn.x, turn.y, turn.z, turn.w],
         background: "background.jpg".into(),
         background_depth: "background-depth.png".into(),
     };
+    let shared = Shared { seed: args.seed, split: args.split, depth_unit_m: DEPTH_UNIT_M, cameras: vec![camera] };
     let path = args.out.join(SHARED_FILE);
     std::fs::write(&path, serde_json::to_string_pretty(&shared)?).with_context(|| path.display().to_string())
 }

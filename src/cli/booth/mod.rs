@@ -20,7 +20,9 @@ use vision::RgbdFrame;
 use super::table;
 use crate::cell::arrival_of;
 
+mod files;
 mod generate;
+mod inject;
 
 #[derive(Debug, Subcommand)]
 pub enum BoothCommand {
@@ -28,6 +30,8 @@ pub enum BoothCommand {
     Bag(BagArgs),
     /// Generate labelled captures as files: Kaputt's tables, with depth and masks
     Generate(generate::GenerateArgs),
+    /// Put damage, and its benign twin, into real captures: an exam on real goods
+    Inject(inject::InjectArgs),
     /// Hold the decisions of a run (`intact run --json`) against the truth
     Score(ScoreArgs),
 }
@@ -106,6 +110,7 @@ pub fn run(command: BoothCommand) -> Result<ExitCode> {
     match command {
         BoothCommand::Bag(args) => generate_bag(&args),
         BoothCommand::Generate(args) => generate::run(&args),
+        BoothCommand::Inject(args) => inject::run(&args),
         BoothCommand::Score(args) => score(&args),
     }
 }

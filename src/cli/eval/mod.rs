@@ -99,7 +99,7 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
         }
     }
     if let Some(dir) = &args.report {
-        report::write(dir, args, &samples, &verdicts, &figures, &judge)?;
+        report::write(dir, args, &samples, &verdicts, &figures, &mut judge)?;
     }
     if args.json {
         say!("{}", serde_json::to_string(&figures)?);
@@ -130,6 +130,17 @@ fn print(args: &EvalArgs, figures: &Figures) {
         }
     }
     say!("{out}");
+    let mut out = table::table(&["size of the damage", "damaged", "found", "at 1 % false alarms"]);
+    for (unit, bins) in figures.sizes() {
+        for bin in bins {
+            let range = bin.to.map_or_else(|| format!("{} {unit} and more", bin.from), |to| format!("{} … {to} {unit}", bin.from));
+            let found = bin.found_at_1fpr.map_or_else(|| "–".to_owned(), |n| n.to_string());
+            out.add_row(vec![range.into(), table::number(bin.n), table::number(bin.found), table::number(found)]);
+        }
+    }
+    if figures.sizes().iter().any(|(_, bins)| !bins.is_empty()) {
+        say!("{out}");
+    }
     if let Some(dir) = &args.report {
         say!("report: {}", dir.join("index.html").display());
     }
