@@ -18,13 +18,13 @@ const SHADOW: f32 = 0.14;
 pub(super) fn opening(canvas: &Canvas, place: &Place, is_tear: bool, dice: &mut Dice) -> Plan {
     let (r, noise) = (place.radius, Noise::new(dice));
     let stretch = if is_tear { between(dice, 3.0, 7.0) } else { place.stretch };
-    let (ragged, wander) = (between(dice, 0.15, 0.4), if is_tear { between(dice, 0.3, 0.9) } else { 0.0 });
+    let (ragged, wander) = if is_tear { (between(dice, 0.15, 0.35), between(dice, 0.3, 0.9)) } else { (between(dice, 0.12, 0.28), 0.0) };
     let to_px = r / stretch.sqrt();
     // Pixels into the opening; negative outside.
     let into = |x: f32, y: f32| {
         let (u, v) = place.local(x, y, stretch);
         let v = v + wander * noise.layers(1.3 * u + 3.0, 7.0, 2);
-        let jag = ragged * noise.layers(3.0 * x / r, 3.0 * y / r, 3) + 0.12 * noise.layers(11.0 * x / r, 11.0 * y / r + 5.0, 2);
+        let jag = ragged * noise.layers(3.0 * x / r, 3.0 * y / r, 3) + 0.06 * noise.layers(11.0 * x / r, 11.0 * y / r + 5.0, 2);
         (1.0 - u.hypot(v) * (1.0 + jag)) * to_px
     };
     let deep_mm = between(dice, 6.0, 35.0);
