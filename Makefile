@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .PHONY: help setup demo test lint bench train finetune exam real-exam clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: ## install the system packages and the Python peers of the tests (root or sudo)
 	@tools/setup.sh system peers
