@@ -2,10 +2,10 @@
 # All of them share one build profile (dev: optimised dependencies, optimised code, line numbers in backtraces).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench train finetune exam clean
+.PHONY: help setup demo test lint bench train finetune exam real-exam clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 setup: ## install the system packages and the Python peers of the tests (root or sudo)
 	@tools/setup.sh system peers
@@ -34,6 +34,9 @@ finetune: ## the damage network on your own captures: DATASET=path FORMAT=kaputt
 
 exam: ## the frozen booth exam with the built-in model; ITEMS=800 captures a booth is all of it
 	@tools/train.sh exam --items $(or $(ITEMS),800)
+
+real-exam: ## damage and shams put into real captures that never trained, the shortcut audit, and the model's figures
+	@tools/train.sh real-exam
 
 clean: ## remove what the commands above made
 	rm -rf out .venv .venv-train target

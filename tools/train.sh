@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From nothing to a released damage model, from the released one to a user's own, or the frozen exam:
-# `tools/train.sh [finetune DATASET FORMAT | exam ARGUMENTS…]`.
+# `tools/train.sh [finetune DATASET FORMAT | exam ARGUMENTS… | real-exam ARGUMENTS…]`.
 source "$(dirname "$0")/lib.sh"
 VENV=.venv-train
 PYTHON=$VENV/bin/python
@@ -28,6 +28,8 @@ step "Python packages" "PyPI must answer; 6 GB of disk are needed" python_packag
 step "intact" "the compiler's first error above names what is missing" cargo build --workspace --locked
 if [ "${1:-}" = exam ]; then
     step "the frozen exam" "see the message above; captures are kept in out/exam" $PYTHON training/exam.py "${@:2}"
+elif [ "${1:-}" = real-exam ]; then
+    step "damage put into real captures" "see the message above; the captures lie in ../shared/data" $PYTHON training/real_exam.py "${@:2}"
 elif [ "${1:-}" = finetune ]; then
     [ $# -eq 3 ] || { echo "give DATASET and FORMAT (kaputt or booth)" >&2 && exit 2; }
     step "your captures as crops" "the data set needs a train and a validation part" user_crops "$2" "$3"

@@ -8,12 +8,13 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use captures::load_rgbd;
 use clap::Args;
-use datasets::{Format, Sample, Shared, Split};
+use datasets::{Format, Sample, Shared, SharedCamera, Split};
 use indicatif::{ProgressBar, ProgressStyle};
 use inspection::{EmptyTray, ModelInput, SegmentationParams, model_inputs};
 use rayon::prelude::*;
-use serde::Deserialize;
 use vision::Rect;
+
+use super::listed::{self, Job};
 
 /// Channels of `inputs.npy`; docs/model-contract.md says what each is.
 const CHANNELS: usize = 6;
@@ -49,29 +50,6 @@ pub struct CropsArgs {
     out: PathBuf,
 }
 
-/// A line of a list.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Listed {
-    id: String,
-    item: String,
-    color: PathBuf,
-    depth: Option<PathBuf>,
-    depth_unit_m: Option<f64>,
-    camera: Option<[f64; 4]>,
-    background: Option<(PathBuf, PathBuf)>,
-    #[serde(default)]
-    one_item: bool,
-}
-
-/// A capture to cut up.
-struct Job {
-    sample: Sample,
-    camera: Option<[f64; 4]>,
-    one_item: bool,
-    background: Option<(PathBuf, PathBuf)>,
-}
-
 /// One row of the output.
 struct Row {
     input: ModelInput,
@@ -82,7 +60,7 @@ struct Row {
 pub fn run(args: &CropsArgs) -> Result<ExitCode> {
     ensure!((32..=1024).contains(&args.side), "--side {}: 32 to 1024 is expected", args.side);
     ensure!(!args.out.exists(), "{} exists; choose another --out, nothing is overwritten", args.out.display());
-    let (jobs, tray) = jobs(args)?;
+    let (jobs, trays) = jobs(args)?;
     ensure!(!jobs.is_empty(), "{}: it lists no capture", args.dataset.display());
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let mut out = Output::new(args)?;
@@ -92,7 +70,7 @@ pub fn run(args: &CropsArgs) -> Result<ExitCode> {
     }
     let mut without = 0;
     for batch in jobs.chunks(BATCH) {
-        let rows: Result<Vec<Vec<Row>>> = batch.par_iter().map(|job| cut(job, tray.as_ref(), args.side)).collect();
+        let rows: Result<Vec<Vec<Row>>> = batch.par_iter().map(|job| cut(job, trays.get(job.sample.camera), args.side)).collect();
         for rows in rows? {
             without += usize::from(rows.is_empty());
             rows.iter().try_for_each(|row| out.push(row))?;
@@ -105,67 +83,39 @@ pub fn run(args: &CropsArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What to cut up, and the empty tray that all of it shares.
-fn jobs(args: &CropsArgs) -> Result<(Vec<Job>, Option<EmptyTray>)> {
+/// What to cut up, and the empty tray of each camera that it shares.
+fn jobs(args: &CropsArgs) -> Result<(Vec<Job>, Vec<EmptyTray>)> {
     let Some(format) = args.format else {
         ensure!(args.dataset.is_file(), "{} is a folder: say its layout with --format booth, kaputt or mvtec", args.dataset.display());
-        return Ok((listed(&args.dataset)?, None));
+        return Ok((listed::read(&args.dataset)?, Vec::new()));
     };
     let (samples, shared) = datasets::read(&args.dataset, format, args.split)?;
-    let camera = shared.as_ref().map(|s| [s.camera[0], s.camera[1], s.camera[2], s.camera[3]]);
-    let tray = match &shared {
-        Some(s) => Some(empty_tray(&args.dataset, s, camera)?),
-        None => None,
+    let trays = shared.as_ref().map_or_else(|| Ok(Vec::new()), |s| empty_trays(&args.dataset, s))?;
+    let job = |mut sample: Sample| {
+        let camera = shared.as_ref().and_then(|s| s.cameras.get(sample.camera));
+        sample.fx_fy_cx_cy = sample.fx_fy_cx_cy.or(camera.map(SharedCamera::fx_fy_cx_cy));
+        Job { sample, background: None }
     };
-    Ok((samples.into_iter().map(|sample| Job { sample, camera, one_item: true, background: None }).collect(), tray))
+    Ok((samples.into_iter().map(job).collect(), trays))
 }
 
-fn empty_tray(root: &Path, shared: &Shared, camera: Option<[f64; 4]>) -> Result<EmptyTray> {
-    let depth = root.join(&shared.background_depth);
-    Ok(EmptyTray::new(load_rgbd(&root.join(&shared.background), Some((&depth, shared.depth_unit_m)), camera)?))
-}
-
-fn listed(path: &Path) -> Result<Vec<Job>> {
-    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-    let line = |(n, line): (usize, &str)| -> Result<Job> {
-        let l: Listed = serde_json::from_str(line).with_context(|| format!("{}, line {}", path.display(), n + 1))?;
-        let depth = match (l.depth, l.depth_unit_m) {
-            (Some(path), Some(unit_m)) => Some(datasets::Depth { path, unit_m }),
-            (None, _) => None,
-            (Some(_), None) => anyhow::bail!("{}, line {}: `depth` needs `depth_unit_m`", path.display(), n + 1),
-        };
-        let sample = Sample {
-            id: l.id,
-            item: l.item,
-            color: l.color,
-            depth,
-            mask: None,
-            damage_mask: None,
-            damaged: false,
-            major: false,
-            types: Vec::new(),
-            material: String::new(),
-            family: String::new(),
-            lookalike: String::new(),
-            references: std::sync::Arc::from([]),
-        };
-        Ok(Job { sample, camera: l.camera, one_item: l.one_item, background: l.background })
+/// The empty tray through each camera.
+pub(super) fn empty_trays(root: &Path, shared: &Shared) -> Result<Vec<EmptyTray>> {
+    let load = |camera: &SharedCamera| {
+        let depth = root.join(&camera.background_depth);
+        let frame = load_rgbd(&root.join(&camera.background), Some((&depth, shared.depth_unit_m)), Some(camera.fx_fy_cx_cy()))?;
+        Ok(EmptyTray::new(frame))
     };
-    text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()).map(line).collect()
+    shared.cameras.iter().map(load).collect()
 }
 
 /// The crops of one capture. Where one item is expected only the largest counts.
 fn cut(job: &Job, tray: Option<&EmptyTray>, side: usize) -> Result<Vec<Row>> {
     let sample = &job.sample;
-    let depth = sample.depth.as_ref().map(|d| (d.path.as_path(), d.unit_m));
-    let frame = load_rgbd(&sample.color, depth, job.camera)?;
-    let own = match (&job.background, depth) {
-        (Some((color, empty)), Some((_, unit_m))) => Some(EmptyTray::new(load_rgbd(color, Some((empty, unit_m)), job.camera)?)),
-        _ => None,
-    };
-    let params = SegmentationParams { one_item: job.one_item, ..SegmentationParams::default() };
+    let (frame, own) = job.load()?;
+    let params = SegmentationParams { one_item: sample.one_item, ..SegmentationParams::default() };
     let mut inputs = model_inputs(&frame, own.as_ref().or(tray), &params, side).with_context(|| format!("sample `{}`", sample.id))?;
-    if job.one_item {
+    if sample.one_item {
         inputs.truncate(1);
     }
     let truth = match &sample.damage_mask {

@@ -18,6 +18,7 @@ mod crops;
 mod eval;
 mod gallery;
 mod inspect;
+mod listed;
 mod params;
 mod run;
 mod table;

@@ -75,6 +75,96 @@ fn a_generated_set_is_judged_and_reported() {
 }
 
 #[test]
+fn damage_put_into_listed_captures_is_an_exam_with_shams() {
+    let dir = tempdir().unwrap();
+    let (set, list, out, sheet) =
+        (dir.path().join("set"), dir.path().join("real.jsonl"), dir.path().join("injected"), dir.path().join("sheet.png"));
+    intact_ok(&["booth", "generate", "--seed", "5", "--items", "3", "--damaged", "0", "--size", "320x240", "--out", text(&set)]);
+    let shared: Value = serde_json::from_str(&std::fs::read_to_string(set.join("booth.json")).unwrap()).unwrap();
+    let camera = &shared["cameras"][0]["intrinsics"].as_array().unwrap()[..4];
+    let lines: String = (0..3)
+        .map(|n| {
+            let file = |folder: &str, kind: &str| set.join(folder).join(format!("booth-5-{n:06}.{kind}"));
+            let row = serde_json::json!({ "id": format!("booth/a{n}"), "item": format!("booth/a{n}"), "color": file("query-image", "jpg"),
+                "depth": file("query-depth", "png"), "depth_unit_m": 0.001, "camera": camera, "one_item": true });
+            format!("{row}\n")
+        })
+        .collect();
+    std::fs::write(&list, lines).unwrap();
+    let splits = dir.path().join("splits.csv");
+    std::fs::write(&splits, "# parts\nitem,part\nbooth/a0,test\nbooth/a1,train\nbooth/a2,test\n").unwrap();
+    let inject = |out: &Path, part: &str| {
+        let copies = ["--copies", "9", "--splits", text(&splits), "--part", part];
+        intact(&[&["booth", "inject", text(&list), "--out", text(out), "--sheet", text(&sheet)][..], &copies].concat())
+    };
+    let output = inject(&out, "test");
+    assert!(output.status.success(), "{}", complaint(&output));
+    assert!(image::open(&sheet).unwrap().width() > 600);
+    let figures: Value = serde_json::from_str(&intact_ok(&["eval", text(&out), "--format", "booth", "--json"])).unwrap();
+    let (n, bad) = (figures["n"].as_u64().unwrap(), figures["n_defect"].as_u64().unwrap());
+    assert!(bad >= 9 && n == 2 * bad, "each damaged capture has its sham: {bad} of {n}");
+    let operators = figures["per_operator"].as_object().unwrap();
+    assert!(operators.len() >= 7 && operators["hole"]["n_defect"].as_u64().unwrap() <= 2, "{operators:?}");
+    for unit in ["recall_by_px", "recall_by_mm"] {
+        let sized: u64 = figures[unit].as_array().unwrap().iter().map(|b| b["n"].as_u64().unwrap()).sum();
+        assert_eq!(sized, bad, "{unit}");
+    }
+    assert!(figures["localisation"]["pixel_auroc"].is_number(), "{figures}");
+    assert!(figures["per_family"]["booth, depth"]["n"].as_u64() == Some(n));
+    let again = inject(&out, "test");
+    assert!(complaint(&again).contains("nothing is overwritten"), "{}", complaint(&again));
+    let none = inject(&dir.path().join("other"), "tune");
+    assert!(complaint(&none).contains("no capture of the part `tune`"), "{}", complaint(&none));
+}
+
+#[test]
+fn a_booth_of_three_cameras_gives_three_captures_an_item_and_eval_fuses_them() {
+    let dir = tempdir().unwrap();
+    let (one, three) = (dir.path().join("one"), dir.path().join("three"));
+    let generate = |cameras: &str, out: &Path| {
+        let what = ["--seed", "13", "--items", "6", "--damaged", "0.7", "--size", "320x240", "--no-references", "--cameras", cameras];
+        intact_ok(&[&["booth", "generate"][..], &what, &["--out", text(out)]].concat());
+    };
+    generate("1", &one);
+    generate("3", &three);
+    let shared: Value = serde_json::from_str(&std::fs::read_to_string(three.join("booth.json")).unwrap()).unwrap();
+    let cameras = shared["cameras"].as_array().unwrap();
+    assert_eq!(cameras.iter().map(|c| c["name"].as_str().unwrap()).collect::<Vec<_>>(), ["camera", "camera_1", "camera_2"]);
+    for camera in cameras {
+        let pose: Vec<f64> = camera["cell_from_camera"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+        assert!(pose.len() == 7 && pose[2] > 0.6, "every camera hangs above the tray: {pose:?}");
+        assert!((pose[3..].iter().map(|q| q * q).sum::<f64>() - 1.0).abs() < 1e-9);
+        assert!(three.join(camera["background"].as_str().unwrap()).is_file());
+    }
+    // The first camera sees what it sees alone.
+    for n in 0..6 {
+        let bytes = |root: &Path, camera: &str| {
+            std::fs::read(root.join(format!("query-image/booth-{}-{n:06}{camera}.jpg", seed_of(&one)))).unwrap()
+        };
+        assert!(bytes(&one, "") == bytes(&three, "-camera"), "capture {n}");
+    }
+    let eval = |extra: &[&str]| -> Value {
+        serde_json::from_str(&intact_ok(&[&["eval", text(&three), "--format", "booth", "--json"], extra].concat())).unwrap()
+    };
+    let (single, fused) = (eval(&[]), eval(&["--fuse"]));
+    assert_eq!((single["n"].as_u64(), fused["n"].as_u64()), (Some(18), Some(6)));
+    assert_eq!(single["n_defect"].as_u64().unwrap(), 3 * fused["n_defect"].as_u64().unwrap());
+    assert!(single["item_iou"].as_f64().unwrap() > 0.6, "items are found from the side, too: {}", single["item_iou"]);
+    let bag = dir.path().join("bag");
+    intact_ok(&["booth", "bag", "--seed", "3", "--items", "2", "--size", "320x240", "--cameras", "2", "--out", text(&bag)]);
+    let log = dir.path().join("log.db");
+    let lines = intact_ok(&["run", "--bag", text(&bag), "--lockstep", "--json", "--ledger", text(&log)]);
+    let decided = lines.lines().filter(|l| l.contains("disposition")).count();
+    assert_eq!(decided, 2, "{lines}");
+}
+
+/// The seed in a set's capture names.
+fn seed_of(set: &Path) -> String {
+    let first = std::fs::read_dir(set.join("query-image")).unwrap().next().unwrap().unwrap().file_name();
+    first.to_str().unwrap().split('-').nth(1).unwrap().to_owned()
+}
+
+#[test]
 fn a_category_of_mvtec_is_judged_against_its_good_pictures() {
     let dir = tempdir().unwrap();
     let root = dir.path().join("print");

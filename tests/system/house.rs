@@ -50,9 +50,19 @@ fn algorithms_do_not_know_nodes_ros_or_files() {
     let metadata = metadata();
     let direct = direct_dependencies(&metadata);
     let nodes = ["camera", "perception", "gallery", "decision", "robot", "viewer", "recorder"];
-    for algorithm in
-        ["vision", "frame-sync", "booth", "inspection", "matching", "evaluation", "datasets", "disposition", "manipulation", "scene"]
-    {
+    for algorithm in [
+        "vision",
+        "frame-sync",
+        "booth",
+        "injection",
+        "inspection",
+        "matching",
+        "evaluation",
+        "datasets",
+        "disposition",
+        "manipulation",
+        "scene",
+    ] {
         let d = &direct[algorithm];
         for outer in nodes.iter().chain(&["transport", "node-kit", "bag", "tokio"]) {
             assert!(!d.contains(outer), "{algorithm} must not depend on {outer}");

@@ -12,18 +12,22 @@ use crate::product::Product;
 use crate::random::{Random, Stream, chance, integer, stream, uniform};
 use crate::studio::{Exposure, Light, Studio, sized};
 use crate::truth::{self, Plate};
-use crate::types::{BoothError, BoothSpec, Capture, DamageTruth, InstanceTruth, ProductInfo, Reference, Severity, Truth};
+use crate::types::{BoothError, BoothSpec, Capture, DamageTruth, InstanceTruth, ProductInfo, Reference, Severity, SideView, Truth};
 
 /// A booth built from a [`BoothSpec`]: tray, camera, light and products. Cheap to share between threads.
 pub struct Booth {
     spec: BoothSpec,
     studio: Studio,
+    /// Through the other cameras.
+    beside: Vec<Studio>,
     products: Vec<Product>,
     texel_mm: f32,
 }
 
 /// How often damage that nobody can see is drawn anew.
 const ATTEMPTS: usize = 5;
+/// Cameras that a booth may have.
+const MOST_CAMERAS: usize = 8;
 
 impl Booth {
     /// Builds the booth. Prints are painted when a product is first seen.
@@ -33,9 +37,11 @@ impl Booth {
     pub fn new(spec: BoothSpec) -> Result<Booth, BoothError> {
         check(&spec)?;
         let studio = Studio::new(&mut stream(spec.seed, Stream::Station, 0), spec.width, spec.height, spec.surface);
+        let around = spec.cameras - 1;
+        let beside = (1..=around).map(|k| studio.beside(&mut stream(spec.seed, Stream::Camera, k as u64), k, around)).collect();
         let products = (0..spec.products).map(|i| Product::new(&spec, i)).collect();
         let texel_mm = (0.9 * 480.0 / spec.height as f32).clamp(0.55, 1.8);
-        Ok(Booth { spec, studio, products, texel_mm })
+        Ok(Booth { spec, studio, beside, products, texel_mm })
     }
 
     /// What the booth was built from.
@@ -43,14 +49,40 @@ impl Booth {
         &self.spec
     }
 
-    /// Pinhole model of colour and aligned depth.
+    /// Pinhole model of colour and aligned depth of the first camera.
     pub fn intrinsics(&self) -> Intrinsics {
         self.studio.station.intrinsics
     }
 
-    /// Pose of the camera's optical frame in the cell: about a metre above the tray, looking down.
+    /// Pose of the first camera's optical frame in the cell: about a metre above the tray, looking down.
     pub fn cell_from_camera(&self) -> Isometry3<f64> {
         self.studio.station.cell_from_camera
+    }
+
+    /// Cameras of the booth, at least one; those below count from 0.
+    pub fn cameras(&self) -> usize {
+        1 + self.beside.len()
+    }
+
+    fn studio_of(&self, camera: usize) -> Option<&Studio> {
+        if camera == 0 { Some(&self.studio) } else { self.beside.get(camera - 1) }
+    }
+
+    /// Pinhole model of a camera; `None` when the booth has no such camera.
+    pub fn intrinsics_of(&self, camera: usize) -> Option<Intrinsics> {
+        Some(self.studio_of(camera)?.station.intrinsics)
+    }
+
+    /// Pose of a camera's optical frame in the cell; `None` when the booth has no such camera.
+    pub fn cell_from_camera_of(&self, camera: usize) -> Option<Isometry3<f64>> {
+        Some(self.studio_of(camera)?.station.cell_from_camera)
+    }
+
+    /// The empty tray through a camera, with noise of its own; `None` when the booth has no such camera.
+    pub fn background_of(&self, camera: usize) -> Option<RgbdFrame> {
+        let studio = self.studio_of(camera)?;
+        let mut rng = stream(self.spec.seed, Stream::Background, camera as u64);
+        Some(studio.sense(studio.render(&Mesh::default(), Light::Booth), &mut rng).0)
     }
 
     /// All products, in the order of their names.
@@ -73,14 +105,35 @@ impl Booth {
         let (exposure, damage, intact) = self.stage(&mut recipes, &mut rng);
         let (frame, plate) = self.studio.sense(exposure, &mut rng);
         let first = recipes.first().map(|r| &self.products[r.product]);
+        let beside = (1..self.cameras()).filter_map(|k| self.side_view(k, index, &recipes, &damage)).collect();
         Capture {
             item_id: format!("booth-{}-{index:06}", self.spec.seed),
             product: first.map(|p| p.name.clone()).unwrap_or_default(),
             barcode: first.map(|p| p.identity.barcode.clone()).unwrap_or_default(),
             frame,
             truth: self.truth(&recipes, &plate, intact.as_ref(), damage),
+            beside,
             stamp_offset_ns,
         }
+    }
+
+    /// The scene of a capture through another camera, with the item's damage as it shows there.
+    fn side_view(&self, camera: usize, index: usize, recipes: &[Recipe], damage: &[DamageTruth]) -> Option<SideView> {
+        let studio = self.studio_of(camera)?;
+        let exposure = studio.render(&self.assemble_all(recipes, true), Light::Booth);
+        let (frame, plate) = studio.sense(exposure, &mut stream(self.spec.seed, Stream::View, (index * MOST_CAMERAS + camera) as u64));
+        let intact = (!damage.is_empty()).then(|| studio.plate(&self.assemble_all(recipes, false)));
+        let focal_px = [studio.station.intrinsics.fx as f32, studio.station.intrinsics.fy as f32];
+        let mut shown = Vec::new();
+        for (number, recipe) in recipes.iter().enumerate() {
+            let known: Vec<&DamageTruth> = damage.iter().filter(|d| usize::from(d.instance) == number + 1).collect();
+            if let Some(intact) = intact.as_ref().filter(|_| !known.is_empty()) {
+                shown.extend(sized(truth::label_beside(recipe, &known, &plate, intact, focal_px)));
+            }
+        }
+        // Whether an item is damaged is the item's, not the camera's, to say.
+        let whole = self.truth(recipes, &plate, intact.as_ref(), damage.to_vec());
+        Some(SideView { frame, truth: Truth { damage: shown, ..whole } })
     }
 
     /// Captures of a range of indices, on all cores, in order.
@@ -268,6 +321,9 @@ fn check(spec: &BoothSpec) -> Result<(), BoothError> {
         if !(0.0..=1.0).contains(&value) {
             return Err(BoothError::Fraction { name, value });
         }
+    }
+    if !(1..=MOST_CAMERAS).contains(&spec.cameras) {
+        return Err(BoothError::Cameras(spec.cameras));
     }
     if spec.families.is_empty() {
         return Err(BoothError::Empty("families"));

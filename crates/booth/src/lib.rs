@@ -35,5 +35,5 @@ pub use part::Part;
 pub use severity::{Extent, severity};
 pub use types::{
     BoothError, BoothSpec, Capture, DamageKind, DamageTruth, Family, InstanceTruth, KaputtType, LookAlike, ProductInfo, Reference,
-    Severity, Surface, Truth,
+    Severity, SideView, Surface, Truth,
 };

@@ -14,6 +14,8 @@ pub(crate) enum Stream {
     Item = 3,
     Background = 4,
     Reference = 5,
+    Camera = 6,
+    View = 7,
 }
 
 /// The stream for `purpose` number `index` of a seed.

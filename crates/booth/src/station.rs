@@ -1,6 +1,6 @@
 //! The booth itself: tray, table, camera.
 
-use nalgebra::{Isometry3, Translation3, UnitQuaternion, Vector3};
+use nalgebra::{Isometry3, Rotation3, Translation3, UnitQuaternion, Vector3};
 use vision::Intrinsics;
 
 use crate::mesh::{Mesh, Part, Skin, V3};
@@ -48,6 +48,25 @@ impl Station {
         let cell_from_camera = Isometry3::from_parts(Translation3::from(position), down * lean);
         let offset = |rng: &mut Random| uniform(rng, -1.1, 1.1);
         Station { tray, inner_m, intrinsics, cell_from_camera, depth_offset_px: [offset(rng), offset(rng)] }
+    }
+}
+
+impl Station {
+    /// The same tray through another camera, number `k` of those around it (1 …, of `around`): it stands aside and looks down obliquely.
+    pub fn beside(&self, rng: &mut Random, k: usize, around: usize) -> Station {
+        let mut other = Station { tray: self.tray.clone(), inner_m: self.inner_m, ..*self };
+        let stretch = f64::from(uniform(rng, 0.98, 1.02));
+        (other.intrinsics.fx, other.intrinsics.fy) = (self.intrinsics.fx * stretch, self.intrinsics.fy * stretch);
+        let turn = std::f64::consts::TAU * (k as f64 - 0.5) / around as f64 + f64::from(uniform(rng, -0.12, 0.12));
+        let (rise, far) = (f64::from(uniform(rng, 0.85, 1.05)), f64::from(uniform(rng, 0.92, 1.02)));
+        let eye = Vector3::new(rise.cos() * turn.cos(), rise.cos() * turn.sin(), rise.sin()) * far;
+        // Optical frame: z to the middle of the tray, x level, y down.
+        let z = -eye.normalize();
+        let x = z.cross(&Vector3::z()).normalize();
+        let axes = Rotation3::from_basis_unchecked(&[x, z.cross(&x), z]);
+        other.cell_from_camera = Isometry3::from_parts(Translation3::from(eye), UnitQuaternion::from_rotation_matrix(&axes));
+        other.depth_offset_px = [uniform(rng, -1.1, 1.1), uniform(rng, -1.1, 1.1)];
+        other
     }
 }
 

@@ -51,7 +51,18 @@ impl Studio {
     /// Builds the station and looks at its empty tray. The size has been checked.
     pub fn new(rng: &mut Random, width: u32, height: u32, surface: Surface) -> Studio {
         let station = Station::new(rng, width, height, surface);
-        let [booth_light, gallery_light] = [Rig::new(rng), Rig::new(rng)].map(|rig| LitTray { rig, state: OnceLock::new() });
+        let rigs = [Rig::new(rng), Rig::new(rng)];
+        Studio::of(station, rigs)
+    }
+
+    /// The same tray and lights through another camera.
+    pub fn beside(&self, rng: &mut Random, k: usize, around: usize) -> Studio {
+        Studio::of(self.station.beside(rng, k, around), [self.booth_light.rig.clone(), self.gallery_light.rig.clone()])
+    }
+
+    fn of(station: Station, rigs: [Rig; 2]) -> Studio {
+        let (width, height) = (station.intrinsics.width, station.intrinsics.height);
+        let [booth_light, gallery_light] = rigs.map(|rig| LitTray { rig, state: OnceLock::new() });
         let eye = Eye::new(&station.intrinsics, &station.cell_from_camera, SUPERSAMPLE);
         let mut empty = Layer::new(Window { x: 0, y: 0, w: eye.size[0], h: eye.size[1] });
         raster(&mut empty, &eye, &station.tray, 0);

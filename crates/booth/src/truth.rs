@@ -75,10 +75,7 @@ pub(crate) fn label(
     intact: &Plate,
     focal_px: [f32; 2],
 ) -> Result<Vec<DamageTruth>, ImageError> {
-    let pixel_mm2 = |i: usize| {
-        let z = damaged.depth_m[i].max(0.05) * 1000.0;
-        z * z / (focal_px[0] * focal_px[1])
-    };
+    let pixel_mm2 = |i: usize| pixel_mm2(damaged, i, focal_px);
     let item_area_mm2: f32 = (0..damaged.instance.len()).filter(|i| intact.instance[*i] == instance).map(pixel_mm2).sum();
     let mut found = Vec::new();
     for (number, plan) in recipe.damage.iter().enumerate() {
@@ -92,6 +89,33 @@ pub(crate) fn label(
         found.push(DamageTruth { instance, kind: plan.kind, kaputt: plan.kind.kaputt_type(), severity, region, bbox, area_mm2, depth_mm });
     }
     Ok(found)
+}
+
+/// Of the damage `known` of one item, what another camera sees: `damaged` and `intact` are its plates. Kind and severity are the
+/// item's; region, area and movement are measured here. `known` has an entry for each damage of the recipe, in its order.
+pub(crate) fn label_beside(
+    recipe: &Recipe,
+    known: &[&DamageTruth],
+    damaged: &Plate,
+    intact: &Plate,
+    focal_px: [f32; 2],
+) -> Result<Vec<DamageTruth>, ImageError> {
+    let mut found = Vec::new();
+    for (number, (plan, known)) in recipe.damage.iter().zip(known).enumerate() {
+        let region = region(recipe, number, plan.kind, known.instance, damaged, intact);
+        let area_mm2 = (0..region.len()).filter(|i| region[*i] == 1).map(|i| pixel_mm2(damaged, i, focal_px)).sum();
+        let depth_mm = if moves(plan.kind) { movement_mm(&region, known.instance, damaged, intact) } else { 0.0 };
+        let region = LabelMask::new(damaged.width as u32, damaged.height as u32, region)?;
+        let Some((bbox, _)) = region.extent(1) else { continue };
+        found.push(DamageTruth { region, bbox, area_mm2, depth_mm, ..**known });
+    }
+    Ok(found)
+}
+
+/// Area that a pixel covers of a surface facing the camera, mm².
+fn pixel_mm2(plate: &Plate, i: usize, focal_px: [f32; 2]) -> f32 {
+    let z = plate.depth_m[i].max(0.05) * 1000.0;
+    z * z / (focal_px[0] * focal_px[1])
 }
 
 /// Pixels of damage `number`: those that carry its bit, and, for the first damage that moves matter, those where

@@ -16,6 +16,9 @@ pub enum BoothError {
         /// Rows asked for.
         height: u32,
     },
+    /// The number of cameras is not in 1 … 8.
+    #[error("a booth has 1 to 8 cameras, not {0}")]
+    Cameras(usize),
     /// A fraction is not in [0, 1].
     #[error("booth setting `{name}` is {value}; it must lie between 0 and 1")]
     Fraction {
@@ -296,6 +299,8 @@ pub struct BoothSpec {
     pub clutter: bool,
     /// What the items lie on.
     pub surface: Surface,
+    /// Cameras that look at the tray at once, 1 … 8: the first from above, the others around it, obliquely.
+    pub cameras: usize,
 }
 
 impl Default for BoothSpec {
@@ -313,6 +318,7 @@ impl Default for BoothSpec {
             damage_kinds: DamageKind::ALL.to_vec(),
             clutter: false,
             surface: Surface::Tray,
+            cameras: 1,
         }
     }
 }
@@ -389,8 +395,20 @@ pub struct Capture {
     pub frame: RgbdFrame,
     /// Ground truth.
     pub truth: Truth,
+    /// The same scene at the same moment through the booth's other cameras, in their order.
+    pub beside: Vec<SideView>,
     /// When the picture is taken, nanoseconds after the booth's start (items come every 2 s with some jitter).
     pub stamp_offset_ns: i64,
+}
+
+/// What a further camera of the booth sees of a capture.
+#[derive(Clone, Debug)]
+pub struct SideView {
+    /// Colour, depth and intrinsics of that camera.
+    pub frame: RgbdFrame,
+    /// The same items and the same damage, as this camera sees them: what it does not see of the damage has no entry in
+    /// [`Truth::damage`], yet the item stays damaged.
+    pub truth: Truth,
 }
 
 /// A pristine view of a product.

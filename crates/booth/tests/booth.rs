@@ -211,6 +211,8 @@ fn impossible_booths_are_refused() {
         BoothSpec { lookalike_fraction: f64::NAN, ..spec() },
         BoothSpec { families: vec![], ..spec() },
         BoothSpec { products: 0, ..spec() },
+        BoothSpec { cameras: 0, ..spec() },
+        BoothSpec { cameras: 9, ..spec() },
     ] {
         assert!(Booth::new(wrong.clone()).is_err(), "{wrong:?}");
     }
@@ -246,4 +248,47 @@ fn a_spill_is_marked_where_it_lies_and_not_around_it() {
         }
     }
     assert!(seen >= 4, "{seen} spills seen");
+}
+
+#[test]
+fn further_cameras_see_the_same_scene_and_leave_the_first_as_it_is() {
+    let spec = BoothSpec { damage_fraction: 0.7, ..spec() };
+    let (one, three) = (Booth::new(spec.clone()).unwrap(), Booth::new(BoothSpec { cameras: 3, ..spec }).unwrap());
+    assert_eq!((one.cameras(), three.cameras(), three.intrinsics_of(3), three.background_of(3).is_none()), (1, 3, None, true));
+    let (mut damaged, mut shown) = (0, 0);
+    for (alone, capture) in one.captures(0..8).into_iter().zip(three.captures(0..8)) {
+        assert!(alone.frame.color == capture.frame.color && alone.frame.depth == capture.frame.depth, "{}", capture.item_id);
+        assert_eq!((alone.beside.len(), capture.beside.len()), (0, 2));
+        for (k, side) in capture.beside.iter().enumerate() {
+            let (pose, lens) = (three.cell_from_camera_of(k + 1).unwrap(), three.intrinsics_of(k + 1).unwrap());
+            assert_eq!(side.frame.intrinsics, Some(lens));
+            assert_ne!(side.frame.color, capture.frame.color);
+            // The item stands where the first camera saw it: each camera's item pixels, carried into the cell, have the same middle.
+            let middle = |mask: &vision::LabelMask,
+                          depth: &vision::DepthImage,
+                          pose: &nalgebra::Isometry3<f64>,
+                          lens: &vision::Intrinsics| {
+                let w = mask.width();
+                let points: Vec<Point3<f64>> = (0..mask.data().len() as u32)
+                    .filter(|i| mask.data()[*i as usize] == 1)
+                    .filter_map(|i| Some(pose * lens.deproject(f64::from(i % w), f64::from(i / w), f64::from(depth.at_m(i % w, i / w)?))))
+                    .collect();
+                assert!(points.len() > 100, "{} camera {k}: {} item pixels", capture.item_id, points.len());
+                let sum = points.iter().fold(nalgebra::Vector3::zeros(), |s, p| s + p.coords);
+                (sum / points.len() as f64).xy()
+            };
+            let first = middle(&capture.truth.mask, &capture.truth.depth, &three.cell_from_camera(), &three.intrinsics());
+            let other = middle(&side.truth.mask, &side.truth.depth, &pose, &lens);
+            assert!((first - other).norm() < 0.035, "{} camera {k}: {first} against {other}", capture.item_id);
+            assert_eq!((side.truth.is_damaged, side.truth.is_gross), (capture.truth.is_damaged, capture.truth.is_gross));
+            assert_eq!(side.truth.instances, capture.truth.instances);
+            damaged += capture.truth.damage.len();
+            shown += side.truth.damage.len();
+            for d in &side.truth.damage {
+                assert!(capture.truth.damage.iter().any(|known| (known.kind, known.severity) == (d.kind, d.severity)));
+                assert!(d.region.extent(1).is_some() && d.area_mm2 > 0.0);
+            }
+        }
+    }
+    assert!(damaged >= 6 && shown * 2 > damaged && shown <= damaged, "{shown} of {damaged} damages are seen from the side");
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::sample::{Depth, Reference, Sample, Shared, Split};
+use crate::sample::{DamageSize, Depth, Reference, Sample, Shared, Split};
 use crate::{DatasetError, SHARED_FILE, Table};
 
 /// Where a table lies: at the root, or in `datasets/`.
@@ -48,20 +48,20 @@ pub(crate) fn read(root: &Path, split: Split) -> Result<Vec<Sample>, DatasetErro
             let color = files
                 .find("query", "image", table.text("query_image", row), &id, &["jpg", "png"])
                 .ok_or_else(|| missing(format!("no picture of capture `{id}`")))?;
+            let number = |column: &str| table.text(column, row).and_then(|v| v.parse().ok());
             Ok(Sample {
                 mask: files.find("query", "mask", table.text("query_mask", row), &id, &["png"]),
-                depth: None,
-                damage_mask: None,
                 damaged: table.truth("defect", row).unwrap_or(false),
                 major: table.truth("major_defect", row).unwrap_or(false),
                 types: types(table.text("defect_types", row)),
                 material: text("item_material"),
                 family: text("family"),
                 lookalike: text("lookalike"),
+                operator: text("operator"),
+                size: DamageSize { px: number("damage_px"), mm: number("damage_mm") },
+                one_item: table.truth("one_item", row).unwrap_or(true),
                 references: references.get(&item).unwrap_or(&none).clone(),
-                color,
-                id,
-                item,
+                ..Sample::bare(id, item, color)
             })
         })
         .collect()
@@ -108,8 +108,17 @@ pub(crate) fn read_booth(root: &Path, split: Split) -> Result<(Vec<Sample>, Shar
         let file = |column: &str| table.text(column, row).map(|name| root.join(name)).filter(|p| p.is_file());
         sample.depth = file("query_depth").map(|path| Depth { path, unit_m: shared.depth_unit_m });
         sample.damage_mask = file("query_damage");
+        let camera = table.text("camera", row).unwrap_or_default();
+        sample.fx_fy_cx_cy = four(camera);
+        sample.camera = shared.cameras.iter().position(|c| c.name == camera).unwrap_or(0);
     }
     Ok((samples, shared))
+}
+
+/// `fx,fy,cx,cy`.
+fn four(text: &str) -> Option<[f64; 4]> {
+    let numbers: Vec<f64> = text.split(',').filter_map(|v| v.trim().parse().ok()).collect();
+    numbers.try_into().ok()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod sample;
 mod table;
 
 pub use error::DatasetError;
-pub use sample::{Depth, Format, Reference, Sample, Shared, Split, read};
+pub use sample::{DamageSize, Depth, Format, Reference, Sample, Shared, SharedCamera, Split, read};
 pub use table::{Column, Table, TableWriter};
 
 /// The file beside the booth's tables that says what all of its captures share.

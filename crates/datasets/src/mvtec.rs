@@ -46,20 +46,15 @@ pub(crate) fn read(root: &Path) -> Result<Vec<Sample>, DatasetError> {
         for color in entries(&kind, false)? {
             let truth = root.join("ground_truth").join(&kind_name);
             let masks = [format!("{}_mask.png", name(&color)), format!("{}.png", name(&color))];
+            let id = format!("{kind_name}/{}", name(&color));
             samples.push(Sample {
-                id: format!("{kind_name}/{}", name(&color)),
-                item: format!("{kind_name}/{}", name(&color)),
-                depth: None,
-                mask: None,
                 damage_mask: masks.iter().map(|m| truth.join(m)).find(|p| damaged && p.is_file()),
                 damaged,
                 major: damaged,
                 types: if damaged { vec![kind_name.clone()] } else { Vec::new() },
-                material: String::new(),
                 family: category.clone(),
-                lookalike: String::new(),
                 references: references.clone(),
-                color,
+                ..Sample::bare(id.clone(), id, color)
             });
         }
     }

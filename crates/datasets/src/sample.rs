@@ -5,7 +5,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use vision::Intrinsics;
 
 use crate::{DatasetError, kaputt, mvtec};
 
@@ -96,6 +95,7 @@ pub struct Reference {
 
 /// What the captures of one booth share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "SharedFile")]
 pub struct Shared {
     /// The booth's seed.
     pub seed: u64,
@@ -103,19 +103,54 @@ pub struct Shared {
     pub split: Split,
     /// Metres a step of the depth pictures.
     pub depth_unit_m: f64,
+    /// The cameras; a sample names one by its place in this list. Empty when each capture has its own.
+    pub cameras: Vec<SharedCamera>,
+}
+
+/// `booth.json` as it is, and as it was when a booth had one camera.
+#[derive(Deserialize)]
+struct SharedFile {
+    seed: u64,
+    split: Split,
+    depth_unit_m: f64,
+    #[serde(default)]
+    cameras: Vec<SharedCamera>,
+    camera: Option<[f64; 6]>,
+    background: Option<PathBuf>,
+    background_depth: Option<PathBuf>,
+}
+
+impl From<SharedFile> for Shared {
+    fn from(file: SharedFile) -> Shared {
+        let mut cameras = file.cameras;
+        if let (Some(intrinsics), Some(background), Some(background_depth)) = (file.camera, file.background, file.background_depth) {
+            let cell_from_camera = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0];
+            cameras.push(SharedCamera { name: "camera".to_owned(), intrinsics, cell_from_camera, background, background_depth });
+        }
+        Shared { seed: file.seed, split: file.split, depth_unit_m: file.depth_unit_m, cameras }
+    }
+}
+
+/// One camera of a booth.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SharedCamera {
+    /// As in the table's column `camera`.
+    pub name: String,
     /// `[fx, fy, cx, cy, width, height]`, pixels.
-    pub camera: [f64; 6],
+    pub intrinsics: [f64; 6],
+    /// Pose of the optical frame in the cell (origin in the middle of the tray floor, z up): `[x, y, z, qx, qy, qz, qw]`, metres.
+    pub cell_from_camera: [f64; 7],
     /// Colour picture of the empty tray, relative to the data set.
     pub background: PathBuf,
     /// Depth picture of the empty tray, relative to the data set.
     pub background_depth: PathBuf,
 }
 
-impl Shared {
-    /// The pinhole model.
-    pub fn intrinsics(&self) -> Intrinsics {
-        let [fx, fy, cx, cy, width, height] = self.camera;
-        Intrinsics { fx, fy, cx, cy, width: width as u32, height: height as u32 }
+impl SharedCamera {
+    /// `[fx, fy, cx, cy]`, pixels.
+    pub fn fx_fy_cx_cy(&self) -> [f64; 4] {
+        let [fx, fy, cx, cy, ..] = self.intrinsics;
+        [fx, fy, cx, cy]
     }
 }
 
@@ -146,8 +181,53 @@ pub struct Sample {
     pub family: String,
     /// Printed damage look-alike of its product; empty without.
     pub lookalike: String,
+    /// How it was damaged, finer than the type; empty when unknown.
+    pub operator: String,
+    /// Size of its damage.
+    pub size: DamageSize,
+    /// Which of [`Shared::cameras`] took it.
+    pub camera: usize,
+    /// `[fx, fy, cx, cy]` of its own camera, pixels.
+    pub fx_fy_cx_cy: Option<[f64; 4]>,
+    /// The picture shows one item.
+    pub one_item: bool,
     /// Pristine pictures of its product.
     pub references: Arc<[Reference]>,
+}
+
+/// How large a damage is: the root of its visible area.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DamageSize {
+    /// Pixels.
+    pub px: Option<f64>,
+    /// Millimetres; `None` where the scale is unknown.
+    pub mm: Option<f64>,
+}
+
+impl Sample {
+    /// An undamaged picture of which nothing else is known.
+    pub fn bare(id: impl Into<String>, item: impl Into<String>, color: PathBuf) -> Sample {
+        Sample {
+            id: id.into(),
+            item: item.into(),
+            color,
+            depth: None,
+            mask: None,
+            damage_mask: None,
+            damaged: false,
+            major: false,
+            types: Vec::new(),
+            material: String::new(),
+            family: String::new(),
+            lookalike: String::new(),
+            operator: String::new(),
+            size: DamageSize::default(),
+            camera: 0,
+            fx_fy_cx_cy: None,
+            one_item: true,
+            references: Arc::from([]),
+        }
+    }
 }
 
 /// Lists the samples of one split of the data set in `root` (MVTec AD: `split` does not matter, `test` is judged), with
@@ -160,5 +240,21 @@ pub fn read(root: &Path, format: Format, split: Split) -> Result<(Vec<Sample>, O
         Format::Booth => kaputt::read_booth(root, split).map(|(samples, shared)| (samples, Some(shared))),
         Format::Kaputt => kaputt::read(root, split).map(|samples| (samples, None)),
         Format::Mvtec => mvtec::read(root).map(|samples| (samples, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn booths_of_one_camera_are_still_read() {
+        let old = r#"{"seed":1,"split":"test","depth_unit_m":0.001,"camera":[600,601,320,240,640,480],
+            "background":"background.jpg","background_depth":"background-depth.png"}"#;
+        let shared: Shared = serde_json::from_str(old).unwrap();
+        assert_eq!((shared.cameras.len(), shared.cameras[0].fx_fy_cx_cy()), (1, [600.0, 601.0, 320.0, 240.0]));
+        let again: Shared = serde_json::from_str(&serde_json::to_string(&shared).unwrap()).unwrap();
+        assert_eq!(again, shared);
     }
 }

@@ -14,13 +14,22 @@ const DEPTH_SHARE: f32 = 0.35;
 /// A cell's cameras stand between these distances, metres; depth far outside is in the wrong unit.
 const RANGE_M: (f32, f32) = (0.12, 6.0);
 
-/// Doubts about one item's inspection; fields as in `intact_msgs/QualityFlags`.
+/// Share of an item's outline before which something nearer stands, above which a part of it is hidden.
+const HIDDEN_SHARE: f32 = 0.08;
+/// How much nearer, metres: less is a flap, a fold, or noise.
+const NEARER_M: f32 = 0.012;
+/// Pixels to both sides of the outline where depth is compared: sensors mix near and far on the outline itself.
+const BESIDE_PX: isize = 3;
+
+/// Doubts about one item's inspection; fields as in `intact_msgs/QualityFlags`, which lacks `occluded` so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// Sharpness below the floor.
     pub blurred: bool,
     /// The item touches the picture's border.
     pub clipped: bool,
+    /// Something that stands nearer to the camera hides a part of the item; needs depth.
+    pub occluded: bool,
     /// A large part of the item is saturated.
     pub overexposed: bool,
     /// A large part of the item is black.
@@ -101,6 +110,36 @@ fn count(frame: &RgbdFrame, found: &Segmentation, item: &Instance) -> Counts {
     counts
 }
 
+/// Share of the item's outline where what lies just outside is nearer to the camera than what lies just inside.
+fn hidden_share(frame: &RgbdFrame, found: &Segmentation, item: &Instance) -> f32 {
+    let Some(depth) = &frame.depth else { return 0.0 };
+    let (w, h) = (frame.color.width() as isize, frame.color.height() as isize);
+    let at = |x: isize, y: isize| (0..w).contains(&x).then(|| (0..h).contains(&y).then_some((y * w + x) as usize)).flatten();
+    let is_item = |i: usize| found.mask.data()[i] == item.id;
+    let b = item.bbox;
+    let (mut outline, mut hidden) = (0u32, 0u32);
+    for y in b.y as isize..(b.y + b.h) as isize {
+        for x in b.x as isize..(b.x + b.w) as isize {
+            if !at(x, y).is_some_and(is_item) {
+                continue;
+            }
+            for (dx, dy) in [(1, 0), (-1, 0), (0, 1), (0, -1)] {
+                if at(x + dx, y + dy).is_none_or(is_item) {
+                    continue;
+                }
+                outline += 1;
+                let outside = at(x + dx * BESIDE_PX, y + dy * BESIDE_PX).filter(|i| !is_item(*i));
+                let inside = at(x - dx * BESIDE_PX, y - dy * BESIDE_PX).filter(|i| is_item(*i));
+                if let (Some(o), Some(i)) = (outside, inside) {
+                    let (zo, zi) = (depth.data()[o], depth.data()[i]);
+                    hidden += u32::from(zo > 0.0 && zi > 0.0 && zi - zo > NEARER_M);
+                }
+            }
+        }
+    }
+    hidden as f32 / outline.max(1) as f32
+}
+
 /// Judges the picture of one item.
 pub(crate) fn of_item(frame: &RgbdFrame, found: &Segmentation, item: &Instance, unit_suspect: bool) -> Quality {
     let counts = count(frame, found, item);
@@ -111,6 +150,7 @@ pub(crate) fn of_item(frame: &RgbdFrame, found: &Segmentation, item: &Instance, 
     Quality {
         blurred: sharpness < SHARPNESS_FLOOR,
         clipped: item.clipped,
+        occluded: hidden_share(frame, found, item) > HIDDEN_SHARE,
         overexposed: share(counts.bright) > EXPOSURE_SHARE,
         underexposed: share(counts.dark) > EXPOSURE_SHARE,
         depth_missing: share(counts.valid) < DEPTH_SHARE,

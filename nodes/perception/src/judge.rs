@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use inspection::{EmptyTray, InspectedItem, Inspection as Seen, Inspector, PickPoint, Severity};
+use inspection::{Defect, EmptyTray, InspectedItem, Inspection as Seen, Inspector, PickPoint, Severity};
 use intact_msgs::msg::{DefectScore, Inspection, ItemInstance, QualityFlags, StageTiming};
 use nalgebra::{UnitQuaternion, Vector3};
 use ros_interfaces::builtin_interfaces::msg::Time;
@@ -66,7 +66,7 @@ impl Stopwatch {
 }
 
 /// Inspects an item through every camera. The camera that sees several items, else the one that sees the worst damage,
-/// speaks for all: doubt counts. Any view that cannot be used fails the inspection.
+/// speaks for all: doubt counts. Where each camera sees one item at most, its scores by type are the highest of all cameras. Any view that cannot be used fails the inspection.
 pub(crate) fn judge(item_id: &str, looks: &[Look<'_>], inspector: &Inspector) -> Inspection {
     let mut watch = Stopwatch { from: Instant::now(), stages: Vec::new() };
     let mut seen = Vec::with_capacity(looks.len());
@@ -86,9 +86,25 @@ pub(crate) fn judge(item_id: &str, looks: &[Look<'_>], inspector: &Inspector) ->
     };
     let frame_stamps = looks.iter().map(|l| l.view.color.header.stamp.clone()).collect();
     let mut message = message_of(item_id, look, inspection, frame_stamps);
+    fuse(&mut message, &seen);
     watch.lap("message");
     message.timings = watch.stages;
     message
+}
+
+/// Raises the scores by type of the one item in view to what the other cameras see of it. Their boxes lie in other pictures: a score
+/// that another camera gave has no region here. Several items are not told apart between cameras, and stay as they are.
+fn fuse(message: &mut Inspection, seen: &[(&Look<'_>, Seen)]) {
+    let [item] = message.instances.as_mut_slice() else { return };
+    if seen.iter().any(|(_, s)| s.items.len() > 1) {
+        return;
+    }
+    let others = seen.iter().filter(|(look, _)| look.camera != message.camera);
+    for other in others.filter_map(|(_, s)| s.items.first()) {
+        for (own, defect) in item.defects.iter_mut().zip(&other.defects).filter(|(own, d)| d.score > own.score) {
+            *own = DefectScore { region: RegionOfInterest::default(), ..defect_score(defect) };
+        }
+    }
 }
 
 /// An inspection that could not be made; it never leads to SORT.
@@ -139,8 +155,8 @@ fn region(rect: Rect) -> RegionOfInterest {
     RegionOfInterest { x_offset: rect.x, y_offset: rect.y, width: rect.w, height: rect.h, do_rectify: false }
 }
 
-fn instance(item: &InspectedItem, header: &Header) -> ItemInstance {
-    let defects = item.defects.iter().map(|d| DefectScore {
+fn defect_score(d: &Defect) -> DefectScore {
+    DefectScore {
         r#type: d.kind.name().to_owned(),
         score: d.score,
         severity: match d.severity {
@@ -149,14 +165,17 @@ fn instance(item: &InspectedItem, header: &Header) -> ItemInstance {
             Severity::Major => DefectScore::SEVERITY_MAJOR,
         },
         region: d.bbox.map(region).unwrap_or_default(),
-    });
+    }
+}
+
+fn instance(item: &InspectedItem, header: &Header) -> ItemInstance {
     let [x, y, z] = item.size_m.map(f64::from);
     ItemInstance {
         instance_id: item.id,
         region: region(item.bbox),
         area_px: item.area_px,
         damage_score: item.damage_score,
-        defects: defects.collect(),
+        defects: item.defects.iter().map(defect_score).collect(),
         quality: quality(item),
         pick_pose: item.pick.map(|p| pick_pose(&p, header)).unwrap_or_default(),
         pick_pose_valid: item.pick.is_some(),
@@ -245,5 +264,71 @@ mod tests {
         assert!(!inspection.ok && inspection.damage_score.is_nan());
         assert!(inspection.error.starts_with("camera `left`: colour:"), "{}", inspection.error);
         assert!(!judge("a", &[], &Inspector::default()).ok);
+    }
+
+    /// One camera's messages of a booth's capture.
+    fn view_of(frame: &RgbdFrame) -> View {
+        let header = Header { stamp: Time::from_nanos(7), frame_id: "camera".to_owned() };
+        View {
+            color: Arc::new(vision::ros::color_to_ros(&frame.color, header.clone())),
+            depth: frame.depth.as_ref().map(|d| Arc::new(vision::ros::depth_to_ros_mm(d, header.clone()))),
+            info: frame.intrinsics.map(|k| Arc::new(vision::ros::intrinsics_to_ros(&k, header))),
+        }
+    }
+
+    #[test]
+    fn what_any_camera_of_the_booth_sees_of_an_item_is_in_its_one_inspection() {
+        let spec = booth::BoothSpec {
+            seed: 21,
+            width: 320,
+            height: 240,
+            products: 8,
+            damage_fraction: 0.6,
+            cameras: 3,
+            ..booth::BoothSpec::default()
+        };
+        let booth = booth::Booth::new(spec).unwrap();
+        let backgrounds: Vec<Background> = (0..3)
+            .map(|k| {
+                let empty = view_of(&booth.background_of(k).unwrap());
+                Background::new(Some(empty.color), empty.depth)
+            })
+            .collect();
+        let names = ["top", "left", "right"];
+        let mut inspector = Inspector::default();
+        inspector.params.segmentation.one_item = true;
+        let (mut raised, mut elsewhere, mut fused_found, mut top_found, mut gross) = (0, 0, 0, 0, 0);
+        for capture in booth.captures(0..10) {
+            let frames = std::iter::once(&capture.frame).chain(capture.beside.iter().map(|v| &v.frame));
+            let views: Vec<View> = frames.map(view_of).collect();
+            let looks: Vec<Look<'_>> = (0..3).map(|k| Look { camera: names[k], view: &views[k], background: &backgrounds[k] }).collect();
+            let alone: Vec<Inspection> = looks.chunks(1).map(|look| judge("a", look, &inspector)).collect();
+            let fused = judge("a", &looks, &inspector);
+            assert!(fused.ok && fused.frame_stamps.len() == 3, "{}", fused.error);
+            gross += usize::from(capture.truth.is_gross);
+            fused_found += usize::from(capture.truth.is_gross && fused.damage_score > 0.5);
+            top_found += usize::from(capture.truth.is_gross && alone[0].damage_score > 0.5);
+            if alone.iter().any(|i| i.instances.len() != 1) {
+                continue;
+            }
+            assert_eq!(fused.instances.len(), 1, "{}", capture.item_id);
+            assert_eq!(fused.damage_score, alone.iter().map(|i| i.damage_score).fold(0.0, f32::max));
+            let own = alone.iter().find(|i| i.camera == fused.camera).unwrap();
+            assert_eq!((&fused.mask, fused.instances[0].region.clone()), (&own.mask, own.instances[0].region.clone()));
+            for (k, defect) in fused.instances[0].defects.iter().enumerate() {
+                let best = alone.iter().map(|i| i.instances[0].defects[k].score).fold(0.0, f32::max);
+                assert_eq!(defect.score, best, "{} {}", capture.item_id, defect.r#type);
+                let mine = &own.instances[0].defects[k];
+                if best > mine.score {
+                    raised += 1;
+                    assert_eq!(defect.region, RegionOfInterest::default(), "a box of another camera's picture");
+                } else {
+                    assert_eq!(defect, mine);
+                }
+            }
+            elsewhere += usize::from(fused.camera != "top");
+        }
+        assert!(raised > 0 && elsewhere > 0, "the other cameras never say anything: {raised} types, {elsewhere} items");
+        assert!(gross >= 3 && fused_found >= top_found, "of {gross} gross items one camera finds {top_found}, three find {fused_found}");
     }
 }

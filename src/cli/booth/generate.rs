@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
-use booth::{Booth, BoothSpec, Capture, KaputtType, Part, Reference};
+use booth::{Booth, BoothSpec, Capture, KaputtType, Part, Reference, Truth};
 use clap::Args;
-use datasets::{Column, SHARED_FILE, Shared, Split, TableWriter};
-use image::codecs::jpeg::JpegEncoder;
-use image::{GrayImage, ImageBuffer, Luma};
+use datasets::{Column, SHARED_FILE, Shared, SharedCamera, Split, TableWriter};
+use image::GrayImage;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
-use vision::{ColorImage, DepthImage, LabelMask, Rect};
+use vision::{LabelMask, Rect, RgbdFrame};
+
+use super::files::{bit_of, damage_png, depth_png, gray16, jpeg};
 
 /// Quality of the colour pictures, as cameras in cells write them.
 const JPEG_QUALITY: u8 = 92;
@@ -29,7 +30,9 @@ Example:
 
 The folder holds query-<split>.parquet and reference-<split>.parquet with Kaputt's columns (and product, family, lookalike,
 query_depth, query_damage), and booth.json with camera and empty tray. query_mask numbers the items; query_damage has
-bit k set where type k of Kaputt's list shows.")]
+bit k set where type k of Kaputt's list shows. With several cameras there is a row a camera: `item_identifier` is the item's, and
+so are `defect`, `major_defect` and `defect_types`; mask, depth and damage are what the camera of `camera` sees; poses and intrinsics
+stand in booth.json.")]
 pub struct GenerateArgs {
     /// Another seed, other products, items, damage and light
     #[arg(long, default_value_t = 1)]
@@ -53,6 +56,9 @@ pub struct GenerateArgs {
     /// Number of products to draw from [default: one for eight captures, at least 24]
     #[arg(long, value_name = "N")]
     products: Option<usize>,
+    /// Cameras that look at each item at once (1 to 8): a capture each, of the same item with the same damage
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    cameras: usize,
     /// Leave out the pristine pictures of the products
     #[arg(long)]
     no_references: bool,
@@ -61,6 +67,8 @@ pub struct GenerateArgs {
 /// One row of the table of queries.
 struct Row {
     id: String,
+    item: String,
+    camera: String,
     product: String,
     family: String,
     material: String,
@@ -68,7 +76,10 @@ struct Row {
     types: Vec<&'static str>,
     damaged: bool,
     gross: bool,
-    has_damage_mask: bool,
+    /// Damaged pixels; `None` when nothing is damaged.
+    damage_px: Option<usize>,
+    /// Their area, mm².
+    damage_mm2: f32,
 }
 
 pub fn run(args: &GenerateArgs) -> Result<ExitCode> {
@@ -85,6 +96,7 @@ pub fn run(args: &GenerateArgs) -> Result<ExitCode> {
         items: args.items,
         products: args.products.unwrap_or((args.items / 8).max(24)),
         damage_fraction: args.damaged,
+        cameras: args.cameras,
         ..part.spec(args.seed)
     })?;
     for folder in ["query-image", "query-crop", "query-mask", "query-depth", "query-damage", "reference-image", "reference-mask"] {
@@ -98,7 +110,8 @@ pub fn run(args: &GenerateArgs) -> Result<ExitCode> {
     }
     write_shared(&booth, args)?;
     let (damaged, gross) = (rows.iter().filter(|r| r.damaged).count(), rows.iter().filter(|r| r.gross).count());
-    say!("{}: {} captures, {damaged} damaged, {gross} of them grossly", args.out.display(), rows.len());
+    let views = if args.cameras > 1 { format!(" through {} cameras", args.cameras) } else { String::new() };
+    say!("{}: {} captures{views}, {damaged} damaged, {gross} of them grossly", args.out.display(), rows.len());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -112,35 +125,54 @@ fn write_captures(booth: &Booth, args: &GenerateArgs) -> Result<Vec<Row>> {
     let mut rows = Vec::with_capacity(args.items);
     for first in (0..args.items).step_by(BATCH) {
         let captures = booth.captures(first..(first + BATCH).min(args.items));
-        let batch: Result<Vec<Row>> = captures.par_iter().map(|capture| write_capture(capture, &args.out, &materials)).collect();
-        rows.extend(batch?);
-        bar.set_position(rows.len() as u64);
+        let batch: Result<Vec<Vec<Row>>> = captures.par_iter().map(|capture| write_capture(capture, &args.out, &materials)).collect();
+        rows.extend(batch?.into_iter().flatten());
+        bar.inc(captures.len() as u64);
     }
     bar.finish_and_clear();
     Ok(rows)
 }
 
-fn write_capture(capture: &Capture, out: &Path, materials: &std::collections::BTreeMap<String, String>) -> Result<Row> {
-    let (id, truth) = (&capture.item_id, &capture.truth);
-    jpeg(&out.join(format!("query-image/{id}.jpg")), &capture.frame.color)?;
+/// A row a camera.
+fn write_capture(capture: &Capture, out: &Path, materials: &std::collections::BTreeMap<String, String>) -> Result<Vec<Row>> {
+    let views = std::iter::once((&capture.frame, &capture.truth)).chain(capture.beside.iter().map(|v| (&v.frame, &v.truth)));
+    views.enumerate().map(|(camera, (frame, truth))| write_view(capture, camera, frame, truth, out, materials)).collect()
+}
+
+fn write_view(
+    capture: &Capture,
+    camera: usize,
+    frame: &RgbdFrame,
+    truth: &Truth,
+    out: &Path,
+    materials: &std::collections::BTreeMap<String, String>,
+) -> Result<Row> {
+    let name = super::camera_name(camera);
+    let id = &if capture.beside.is_empty() { capture.item_id.clone() } else { format!("{}-{name}", capture.item_id) };
+    jpeg(&out.join(format!("query-image/{id}.jpg")), &frame.color, JPEG_QUALITY)?;
     gray16(&out.join(format!("query-mask/{id}.png")), truth.mask.width(), truth.mask.height(), truth.mask.data().to_vec())?;
-    if let Some(depth) = &capture.frame.depth {
-        depth_png(&out.join(format!("query-depth/{id}.png")), depth)?;
+    if let Some(depth) = &frame.depth {
+        depth_png(&out.join(format!("query-depth/{id}.png")), depth, DEPTH_UNIT_M)?;
     }
     if let Some((rect, _)) = truth.mask.extent(1)
-        && let Some(crop) = capture.frame.color.crop(with_margin(rect, &truth.mask))
+        && let Some(crop) = frame.color.crop(with_margin(rect, &truth.mask))
     {
-        jpeg(&out.join(format!("query-crop/{id}.jpg")), &crop)?;
+        jpeg(&out.join(format!("query-crop/{id}.jpg")), &crop, JPEG_QUALITY)?;
     }
-    let mut types: Vec<KaputtType> = truth.damage.iter().map(|d| d.kaputt).collect();
+    // What is damaged is the item's; where it shows, the camera's.
+    let mut types: Vec<KaputtType> = capture.truth.damage.iter().map(|d| d.kaputt).collect();
     types.sort_unstable_by_key(|t| t.name());
     types.dedup();
+    let mut damage_px = None;
     if !truth.damage.is_empty() {
-        damage_png(&out.join(format!("query-damage/{id}.png")), capture)?;
+        let masks = truth.damage.iter().map(|d| (bit_of(d.kaputt.name()), d.region.data()));
+        damage_px = Some(damage_png(&out.join(format!("query-damage/{id}.png")), (truth.mask.width(), truth.mask.height()), masks)?);
     }
     let first = truth.instances.first();
     Ok(Row {
         id: id.clone(),
+        item: capture.item_id.clone(),
+        camera: name,
         product: capture.product.clone(),
         family: first.map(|i| i.family.name().to_owned()).unwrap_or_default(),
         material: materials.get(&capture.product).cloned().unwrap_or_default(),
@@ -148,7 +180,8 @@ fn write_capture(capture: &Capture, out: &Path, materials: &std::collections::BT
         types: types.into_iter().map(KaputtType::name).collect(),
         damaged: truth.is_damaged,
         gross: truth.is_gross,
-        has_damage_mask: !truth.damage.is_empty(),
+        damage_px,
+        damage_mm2: truth.damage.iter().map(|d| d.area_mm2).sum(),
     })
 }
 
@@ -160,44 +193,12 @@ fn with_margin(rect: Rect, mask: &LabelMask) -> Rect {
     Rect { x, y, w: right - x, h: bottom - y }
 }
 
-fn damage_png(path: &Path, capture: &Capture) -> Result<()> {
-    let mask = &capture.truth.mask;
-    let mut bits = vec![0u8; mask.data().len()];
-    for damage in &capture.truth.damage {
-        let bit = inspection::DefectType::ALL.iter().position(|t| t.name() == damage.kaputt.name()).unwrap_or(0);
-        for (out, _) in bits.iter_mut().zip(damage.region.data()).filter(|(_, set)| **set != 0) {
-            *out |= 1 << bit;
-        }
-    }
-    let picture = GrayImage::from_raw(mask.width(), mask.height(), bits).context("a mask of the booth has an impossible size")?;
-    picture.save(path).with_context(|| path.display().to_string())
-}
-
-fn jpeg(path: &Path, color: &ColorImage) -> Result<()> {
-    let file = std::fs::File::create(path).with_context(|| path.display().to_string())?;
-    let mut file = std::io::BufWriter::new(file);
-    JpegEncoder::new_with_quality(&mut file, JPEG_QUALITY)
-        .encode(color.data(), color.width(), color.height(), image::ExtendedColorType::Rgb8)
-        .with_context(|| path.display().to_string())
-}
-
-fn gray16(path: &Path, width: u32, height: u32, data: Vec<u16>) -> Result<()> {
-    let picture: ImageBuffer<Luma<u16>, _> =
-        ImageBuffer::from_raw(width, height, data).context("a picture of the booth has an impossible size")?;
-    picture.save(path).with_context(|| path.display().to_string())
-}
-
-fn depth_png(path: &Path, depth: &DepthImage) -> Result<()> {
-    let steps = depth.data().iter().map(|z| (f64::from(*z) / DEPTH_UNIT_M).round().clamp(0.0, f64::from(u16::MAX)) as u16);
-    gray16(path, depth.width(), depth.height(), steps.collect())
-}
-
 fn write_queries(rows: &[Row], args: &GenerateArgs) -> Result<()> {
     let text = |name: &'static str, of: &dyn Fn(&Row) -> Option<String>| Column::Text(name, rows.iter().map(of).collect());
     let path = args.out.join(format!("query-{}.parquet", args.split.name()));
     TableWriter::default()
         .column(text("capture_id", &|r| Some(r.id.clone())))
-        .column(text("item_identifier", &|r| Some(r.id.clone())))
+        .column(text("item_identifier", &|r| Some(r.item.clone())))
         .column(Column::Truth("defect", rows.iter().map(|r| r.damaged).collect()))
         .column(Column::Truth("major_defect", rows.iter().map(|r| r.gross).collect()))
         .column(text("defect_types", &|r| (!r.types.is_empty()).then(|| r.types.join(","))))
@@ -206,10 +207,13 @@ fn write_queries(rows: &[Row], args: &GenerateArgs) -> Result<()> {
         .column(text("query_crop", &|r| Some(format!("query-crop/{}.jpg", r.id))))
         .column(text("query_mask", &|r| Some(format!("query-mask/{}.png", r.id))))
         .column(text("query_depth", &|r| Some(format!("query-depth/{}.png", r.id))))
-        .column(text("query_damage", &|r| r.has_damage_mask.then(|| format!("query-damage/{}.png", r.id))))
+        .column(text("query_damage", &|r| r.damage_px.map(|_| format!("query-damage/{}.png", r.id))))
         .column(text("product", &|r| Some(r.product.clone())))
         .column(text("family", &|r| Some(r.family.clone())))
         .column(text("lookalike", &|r| r.lookalike.clone()))
+        .column(text("damage_px", &|r| r.damage_px.map(|n| format!("{:.1}", (n as f64).sqrt()))))
+        .column(text("damage_mm", &|r| r.damage_px.map(|_| format!("{:.1}", r.damage_mm2.sqrt()))))
+        .column(text("camera", &|r| Some(r.camera.clone())))
         .write(&path)?;
     Ok(())
 }
@@ -230,11 +234,12 @@ fn write_references(booth: &Booth, rows: &[Row], args: &GenerateArgs) -> Result<
     }
     bar.finish_and_clear();
     // Kaputt joins references by item; items of one product share their files.
+    let items = rows.iter().filter(|r| r.camera == super::camera_name(0));
     let pairs: Vec<(&Row, usize)> =
-        rows.iter().flat_map(|r| (0..views.get(r.product.as_str()).copied().unwrap_or(0)).map(move |n| (r, n))).collect();
+        items.flat_map(|r| (0..views.get(r.product.as_str()).copied().unwrap_or(0)).map(move |n| (r, n))).collect();
     let text = |name: &'static str, of: &dyn Fn(&(&Row, usize)) -> String| Column::Text(name, pairs.iter().map(|p| Some(of(p))).collect());
     TableWriter::default()
-        .column(text("item_identifier", &|(r, _)| r.id.clone()))
+        .column(text("item_identifier", &|(r, _)| r.item.clone()))
         .column(text("reference_image", &|(r, n)| format!("reference-image/{}-{n}.jpg", r.product)))
         .column(text("reference_crop", &|(r, n)| format!("reference-image/{}-{n}.jpg", r.product)))
         .column(text("reference_mask", &|(r, n)| format!("reference-mask/{}-{n}.png", r.product)))
@@ -243,7 +248,7 @@ fn write_references(booth: &Booth, rows: &[Row], args: &GenerateArgs) -> Result<
 }
 
 fn write_reference(out: &Path, name: &str, reference: &Reference) -> Result<()> {
-    jpeg(&out.join(format!("reference-image/{name}.jpg")), &reference.color)?;
+    jpeg(&out.join(format!("reference-image/{name}.jpg")), &reference.color, JPEG_QUALITY)?;
     let (width, height) = (reference.mask.width(), reference.mask.height());
     let mask = reference.mask.data().iter().map(|l| if *l > 0 { 255 } else { 0 }).collect();
     let picture = GrayImage::from_raw(width, height, mask).context("a reference of the booth has an impossible size")?;
@@ -252,18 +257,28 @@ fn write_reference(out: &Path, name: &str, reference: &Reference) -> Result<()> 
 }
 
 fn write_shared(booth: &Booth, args: &GenerateArgs) -> Result<()> {
-    let empty = booth.background();
-    jpeg(&args.out.join("background.jpg"), &empty.color)?;
-    depth_png(&args.out.join("background-depth.png"), empty.depth.as_ref().context("the booth's empty tray has no depth")?)?;
-    let k = booth.intrinsics();
-    let shared = Shared {
-        seed: args.seed,
-        split: args.split,
-        depth_unit_m: DEPTH_UNIT_M,
-        camera: [k.fx, k.fy, k.cx, k.cy, f64::from(k.width), f64::from(k.height)],
-        background: "background.jpg".into(),
-        background_depth: "background-depth.png".into(),
-    };
+    let cameras: Result<Vec<SharedCamera>> = (0..booth.cameras()).map(|k| write_camera(booth, k, args)).collect();
+    let shared = Shared { seed: args.seed, split: args.split, depth_unit_m: DEPTH_UNIT_M, cameras: cameras? };
     let path = args.out.join(SHARED_FILE);
     std::fs::write(&path, serde_json::to_string_pretty(&shared)?).with_context(|| path.display().to_string())
+}
+
+/// The empty tray through a camera, and what is said of it in `booth.json`.
+fn write_camera(booth: &Booth, k: usize, args: &GenerateArgs) -> Result<SharedCamera> {
+    let beyond = || format!("the booth has no camera {k}");
+    let empty = booth.background_of(k).with_context(beyond)?;
+    let (lens, pose) = (booth.intrinsics_of(k).with_context(beyond)?, booth.cell_from_camera_of(k).with_context(beyond)?);
+    let suffix = if k == 0 { String::new() } else { format!("-{k}") };
+    let (color, depth_file) = (format!("background{suffix}.jpg"), format!("background-depth{suffix}.png"));
+    jpeg(&args.out.join(&color), &empty.color, JPEG_QUALITY)?;
+    let depth = empty.depth.as_ref().context("the booth's empty tray has no depth")?;
+    depth_png(&args.out.join(&depth_file), depth, DEPTH_UNIT_M)?;
+    let (at, turn) = (pose.translation, pose.rotation.coords);
+    Ok(SharedCamera {
+        name: super::camera_name(k),
+        intrinsics: [lens.fx, lens.fy, lens.cx, lens.cy, f64::from(lens.width), f64::from(lens.height)],
+        cell_from_camera: [at.x, at.y, at.z, turn.x, turn.y, turn.z, turn.w],
+        background: color.into(),
+        background_depth: depth_file.into(),
+    })
 }

@@ -20,7 +20,9 @@ use vision::RgbdFrame;
 use super::table;
 use crate::cell::arrival_of;
 
+mod files;
 mod generate;
+mod inject;
 
 #[derive(Debug, Subcommand)]
 pub enum BoothCommand {
@@ -28,6 +30,8 @@ pub enum BoothCommand {
     Bag(BagArgs),
     /// Generate labelled captures as files: Kaputt's tables, with depth and masks
     Generate(generate::GenerateArgs),
+    /// Put damage, and its benign twin, into real captures: an exam on real goods
+    Inject(inject::InjectArgs),
     /// Hold the decisions of a run (`intact run --json`) against the truth
     #[command(
         after_help = "Example:\n  intact run --bag out/scene --lockstep --json > out/decisions.jsonl\n  intact booth score --truth out/truth.json out/decisions.jsonl"
@@ -55,6 +59,9 @@ pub struct BagArgs {
     /// Several items in view
     #[arg(long)]
     clutter: bool,
+    /// Cameras that look at the tray (1 to 8): /camera, /camera_1, …
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    cameras: usize,
     /// Announce each view as one item, whatever is in it
     #[arg(long)]
     announce_singulated: bool,
@@ -109,8 +116,14 @@ pub fn run(command: BoothCommand) -> Result<ExitCode> {
     match command {
         BoothCommand::Bag(args) => generate_bag(&args),
         BoothCommand::Generate(args) => generate::run(&args),
+        BoothCommand::Inject(args) => inject::run(&args),
         BoothCommand::Score(args) => score(&args),
     }
+}
+
+/// Name and namespace of a camera: `camera`, `camera_1`, …
+fn camera_name(camera: usize) -> String {
+    if camera == 0 { "camera".to_owned() } else { format!("camera_{camera}") }
 }
 
 fn generate_bag(args: &BagArgs) -> Result<ExitCode> {
@@ -121,6 +134,7 @@ fn generate_bag(args: &BagArgs) -> Result<ExitCode> {
         items: args.items,
         damage_fraction: args.damaged,
         clutter: args.clutter,
+        cameras: args.cameras,
         ..BoothSpec::default()
     };
     let booth = Booth::new(spec)?;
@@ -146,20 +160,26 @@ fn write_bag(booth: &Booth, args: &BagArgs) -> Result<SceneTruth> {
     /// Captures rendered at once: enough for every core, few enough for memory.
     const BATCH: usize = 16;
     let mut writer = BagWriter::create(&args.out, WriterOptions::default())?;
-    let namespace = "/camera";
     let lead = IMPORT_EPOCH_NS - 100_000_000;
-    write_frame(&mut writer, &format!("{namespace}/background"), QosProfile::LATCHED, lead, IMPORT_EPOCH_NS, &booth.background(), false)?;
     // The booth's origin is the middle of the tray.
-    let tray = Header { stamp: Time::from_nanos(IMPORT_EPOCH_NS), frame_id: "tray".to_owned() };
-    let pose = vision::pose::transform_to_ros(tray, "camera_color_optical_frame", &booth.cell_from_camera());
-    writer.write("/tf_static", QosProfile::LATCHED, lead, &TFMessage { transforms: vec![pose] })?;
+    let mut transforms = Vec::new();
+    for camera in 0..booth.cameras() {
+        let (Some(empty), Some(pose)) = (booth.background_of(camera), booth.cell_from_camera_of(camera)) else { continue };
+        write_frame(&mut writer, (camera, "/background"), QosProfile::LATCHED, lead, IMPORT_EPOCH_NS, &empty, false)?;
+        let tray = Header { stamp: Time::from_nanos(IMPORT_EPOCH_NS), frame_id: "tray".to_owned() };
+        transforms.push(vision::pose::transform_to_ros(tray, &format!("{}_color_optical_frame", camera_name(camera)), &pose));
+    }
+    writer.write("/tf_static", QosProfile::LATCHED, lead, &TFMessage { transforms })?;
     let bar = ProgressBar::new(args.items as u64);
     let mut items = Vec::with_capacity(args.items);
     for first in (0..args.items).step_by(BATCH) {
         for capture in booth.captures(first..(first + BATCH).min(args.items)) {
             let stamp_ns = IMPORT_EPOCH_NS + capture.stamp_offset_ns;
             writer.write("/item_arrival", QosProfile::EVENT, stamp_ns, &arrival(&capture, stamp_ns, args))?;
-            write_frame(&mut writer, namespace, QosProfile::SENSOR, stamp_ns, stamp_ns, &capture.frame, true)?;
+            let frames = std::iter::once(&capture.frame).chain(capture.beside.iter().map(|v| &v.frame));
+            for (camera, frame) in frames.enumerate() {
+                write_frame(&mut writer, (camera, ""), QosProfile::SENSOR, stamp_ns, stamp_ns, frame, true)?;
+            }
             items.push(item_truth(&capture));
             bar.inc(1);
         }
@@ -183,14 +203,16 @@ fn arrival(capture: &Capture, stamp_ns: i64, args: &BagArgs) -> ItemArrival {
 
 fn write_frame(
     writer: &mut BagWriter,
-    namespace: &str,
+    (camera, below): (usize, &str),
     qos: QosProfile,
     log_ns: i64,
     stamp_ns: i64,
     frame: &RgbdFrame,
     with_info: bool,
 ) -> Result<()> {
-    let header = Header { stamp: Time::from_nanos(stamp_ns), frame_id: "camera_color_optical_frame".to_owned() };
+    let name = camera_name(camera);
+    let header = Header { stamp: Time::from_nanos(stamp_ns), frame_id: format!("{name}_color_optical_frame") };
+    let namespace = format!("/{name}{below}");
     writer.write(&format!("{namespace}/color/image_raw"), qos, log_ns, &vision::ros::color_to_ros(&frame.color, header.clone()))?;
     if let Some(depth) = &frame.depth {
         let depth = vision::ros::depth_to_ros_mm(depth, header.clone());

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use datasets::Sample;
-use evaluation::{Bin, Interval, Judged, LocalisationScore, Operation, Ranking, auroc, bootstrap, expected_calibration_error, reliability};
+use evaluation::{
+    Bin, Interval, Judged, LocalisationScore, Operation, Ranking, SizeBin, auroc, bootstrap, expected_calibration_error, recall_by_size,
+    reliability, threshold_at_false_alarms,
+};
 use serde::Serialize;
 
 use super::judge::Verdict;
@@ -33,6 +36,12 @@ pub(crate) struct Figures {
     pub per_material: BTreeMap<String, Group>,
     pub per_family: BTreeMap<String, Group>,
     pub per_lookalike: BTreeMap<String, Group>,
+    /// Damaged by each operator, against all whole samples; empty where the data set does not say.
+    pub per_operator: BTreeMap<String, Group>,
+    /// Recall against the root of the damaged area, pixels.
+    pub recall_by_px: Vec<SizeBin>,
+    /// … and millimetres, where the scale is known.
+    pub recall_by_mm: Vec<SizeBin>,
     pub localisation: Option<LocalisationScore>,
     /// Mean intersection over union of found and true items.
     pub item_iou: Option<f64>,
@@ -113,10 +122,13 @@ impl Figures {
             damage: Ranking::of(&judged(&|v| Some(v.damage))),
             anomaly: (!compared.is_empty()).then(|| Ranking::of(&compared)),
             compared: (!compared.is_empty()).then(|| compared.len() as f64 / samples.len() as f64),
-            per_type: types(samples, &all, threshold),
+            per_type: types(samples, &all, threshold, &|s| s.types.iter().map(String::as_str).collect()),
             per_material: by(&|s| &s.material),
             per_family: by(&|s| &s.family),
             per_lookalike: by(&|s| &s.lookalike),
+            per_operator: types(samples, &all, threshold, &|s| Some(s.operator.as_str()).filter(|o| !o.is_empty()).into_iter().collect()),
+            recall_by_px: by_size(samples, &all, threshold, 8.0, &|s| s.size.px),
+            recall_by_mm: by_size(samples, &all, threshold, 10.0, &|s| s.size.mm),
             localisation,
             item_iou: (!ious.is_empty()).then(|| ious.iter().sum::<f64>() / ious.len() as f64),
             calibration_error: expected_calibration_error(&bins),
@@ -159,9 +171,20 @@ impl Figures {
         rows
     }
 
+    /// Recall by size with its unit.
+    pub fn sizes(&self) -> [(&'static str, &[SizeBin]); 2] {
+        [("px", &self.recall_by_px), ("mm", &self.recall_by_mm)]
+    }
+
     /// The groups with their headings.
-    pub fn groups(&self) -> [(&'static str, &BTreeMap<String, Group>); 4] {
-        [("type", &self.per_type), ("material", &self.per_material), ("family", &self.per_family), ("look-alike", &self.per_lookalike)]
+    pub fn groups(&self) -> [(&'static str, &BTreeMap<String, Group>); 5] {
+        [
+            ("type", &self.per_type),
+            ("operator", &self.per_operator),
+            ("material", &self.per_material),
+            ("family", &self.per_family),
+            ("look-alike", &self.per_lookalike),
+        ]
     }
 }
 
@@ -174,14 +197,29 @@ fn groups(samples: &[Sample], all: &[Judged], threshold: f64, name: &dyn Fn(&Sam
     members.into_iter().map(|(name, list)| (name.to_owned(), Group::of(list.iter().copied(), threshold))).collect()
 }
 
-/// Each type's damaged samples against all whole ones.
-fn types(samples: &[Sample], all: &[Judged], threshold: f64) -> BTreeMap<String, Group> {
-    let mut names: Vec<&String> = samples.iter().flat_map(|s| &s.types).collect();
+/// Each name's damaged samples against all whole ones.
+fn types<'a>(
+    samples: &'a [Sample],
+    all: &[Judged],
+    threshold: f64,
+    names_of: &dyn Fn(&'a Sample) -> Vec<&'a str>,
+) -> BTreeMap<String, Group> {
+    let mut names: Vec<&str> = samples.iter().flat_map(names_of).collect();
     names.sort_unstable();
     names.dedup();
-    let of = |name: &String| {
-        let members: Vec<&Judged> = samples.iter().zip(all).filter(|(s, _)| !s.damaged || s.types.contains(name)).map(|(_, j)| j).collect();
+    let of = |name: &str| {
+        let has = |s: &'a Sample| !s.damaged || names_of(s).contains(&name);
+        let members: Vec<&Judged> = samples.iter().zip(all).filter(|(s, _)| has(s)).map(|(_, j)| j).collect();
         Group::of(members.iter().copied(), threshold)
     };
-    names.into_iter().map(|name| (name.clone(), of(name))).collect()
+    names.into_iter().map(|name| (name.to_owned(), of(name))).collect()
+}
+
+/// Recall in ranges of size that double.
+fn by_size(samples: &[Sample], all: &[Judged], threshold: f64, first: f64, size: &dyn Fn(&Sample) -> Option<f64>) -> Vec<SizeBin> {
+    const RANGES: usize = 5;
+    let whole: Vec<f64> = all.iter().filter(|j| !j.damaged).map(|j| j.score).collect();
+    let sized: Vec<(f64, f64)> =
+        samples.iter().zip(all).filter(|(s, _)| s.damaged).filter_map(|(s, j)| size(s).map(|size| (size, j.score))).collect();
+    recall_by_size(&sized, first, RANGES, threshold, threshold_at_false_alarms(&whole, 0.01))
 }

@@ -6,11 +6,13 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use captures::{load_color, load_rgbd};
-use datasets::{Format, Reference, Sample, Shared};
+use datasets::{Format, Reference, Sample, Shared, SharedCamera};
 use evaluation::{Localisation, LocalisationScore};
 use inspection::{EmptyTray, Engine, Inspection, InspectionParams, Inspector, overlay};
 use matching::{Cutout, Gallery, GalleryOptions, PatchMemory, Picture};
 use vision::{ColorImage, HeatMap, RgbdFrame};
+
+use super::super::crops::empty_trays;
 
 /// The anomaly score above which the decision node's default policy does not sort; it stands at 0.5 in the score.
 const ANOMALY_LIMIT: f32 = 0.8;
@@ -36,8 +38,9 @@ pub(crate) struct Verdict {
 pub(crate) struct Judge {
     inspector: Inspector,
     format: Format,
-    tray: Option<EmptyTray>,
-    camera: Option<[f64; 4]>,
+    /// Of each camera of the set.
+    trays: Vec<EmptyTray>,
+    cameras: Vec<[f64; 4]>,
     compares: bool,
     /// The references of the last sample, which the next one often shares.
     gallery: Option<Enrolled>,
@@ -55,21 +58,13 @@ struct Enrolled {
 
 impl Judge {
     pub fn new(root: &Path, format: Format, shared: Option<Shared>, engine: Option<Arc<dyn Engine>>, compares: bool) -> Result<Judge> {
-        let mut params = InspectionParams::default();
-        params.segmentation.one_item = true;
-        let camera = shared.as_ref().map(|s| [s.camera[0], s.camera[1], s.camera[2], s.camera[3]]);
-        let tray = match &shared {
-            Some(s) => {
-                let depth = root.join(&s.background_depth);
-                Some(EmptyTray::new(load_rgbd(&root.join(&s.background), Some((&depth, s.depth_unit_m)), camera)?))
-            }
-            None => None,
-        };
+        let trays = shared.as_ref().map_or_else(|| Ok(Vec::new()), |s| empty_trays(root, s))?;
+        let cameras = shared.iter().flat_map(|s| &s.cameras).map(SharedCamera::fx_fy_cx_cy).collect();
         Ok(Judge {
-            inspector: Inspector { params, engine },
+            inspector: Inspector { params: InspectionParams::default(), engine },
             format,
-            tray,
-            camera,
+            trays,
+            cameras,
             compares,
             gallery: None,
             localisation: Localisation::default(),
@@ -84,7 +79,12 @@ impl Judge {
 
     fn load(&self, sample: &Sample) -> Result<RgbdFrame> {
         let depth = sample.depth.as_ref().map(|d| (d.path.as_path(), d.unit_m));
-        Ok(load_rgbd(&sample.color, depth, self.camera)?)
+        Ok(load_rgbd(&sample.color, depth, sample.fx_fy_cx_cy.or(self.cameras.get(sample.camera).copied()))?)
+    }
+
+    fn inspect(&mut self, sample: &Sample, frame: &RgbdFrame) -> Result<Inspection> {
+        self.inspector.params.segmentation.one_item = sample.one_item;
+        Ok(self.inspector.inspect(frame, self.trays.get(sample.camera), &mut |_| ())?)
     }
 
     /// Judges one sample.
@@ -92,7 +92,7 @@ impl Judge {
         let frame = self.load(sample)?;
         self.enrol(sample)?;
         let from = Instant::now();
-        let inspection = self.inspector.inspect(&frame, self.tray.as_ref(), &mut |_| ())?;
+        let inspection = self.inspect(sample, &frame)?;
         let compared = self.compare(&frame, &inspection)?;
         let ms = from.elapsed().as_secs_f32() * 1e3;
         let damage = inspection.damage_score;
@@ -174,9 +174,9 @@ impl Judge {
     }
 
     /// The sample with what was found drawn over it.
-    pub fn picture(&self, sample: &Sample) -> Result<ColorImage> {
+    pub fn picture(&mut self, sample: &Sample) -> Result<ColorImage> {
         let frame = self.load(sample)?;
-        let inspection = self.inspector.inspect(&frame, self.tray.as_ref(), &mut |_| ())?;
+        let inspection = self.inspect(sample, &frame)?;
         Ok(overlay(&frame.color, &inspection.mask, &inspection.heatmap))
     }
 }

@@ -4,13 +4,14 @@ mod figures;
 mod judge;
 mod report;
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
-use datasets::{Format, Split};
+use datasets::{Format, Sample, Split};
 use indicatif::{ProgressBar, ProgressStyle};
 use inspection::{DEFAULT_DAMAGE_THRESHOLD, EngineKind, ModelChoice};
 
@@ -50,6 +51,9 @@ pub struct EvalArgs {
     /// Judge this many samples, evenly spread over the data set
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Judge each item once: the worst of its captures, through several cameras or one after the other, stands for all of them
+    #[arg(long)]
+    fuse: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -90,6 +94,9 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
         bar.inc(1);
     }
     bar.finish_and_clear();
+    if args.fuse {
+        (samples, verdicts) = fuse(samples, verdicts);
+    }
     let figures = Figures::of(&samples, &verdicts, judge.localisation(), DEFAULT_DAMAGE_THRESHOLD);
     if let Some(file) = &args.submission {
         let mut out = std::fs::File::create(file).with_context(|| file.display().to_string())?;
@@ -99,7 +106,7 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
         }
     }
     if let Some(dir) = &args.report {
-        report::write(dir, args, &samples, &verdicts, &figures, &judge)?;
+        report::write(dir, args, &samples, &verdicts, &figures, &mut judge)?;
     }
     if args.json {
         say!("{}", serde_json::to_string(&figures)?);
@@ -107,6 +114,26 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
         print(args, &figures);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// One sample and one verdict an item: those of the capture with the highest score, damaged when any of its captures is.
+fn fuse(samples: Vec<Sample>, verdicts: Vec<Verdict>) -> (Vec<Sample>, Vec<Verdict>) {
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut fused: Vec<(Sample, Verdict)> = Vec::new();
+    for (sample, verdict) in samples.into_iter().zip(verdicts) {
+        let place = *places.entry(sample.item.clone()).or_insert(fused.len());
+        let Some((known, worst)) = fused.get_mut(place) else {
+            fused.push((sample, verdict));
+            continue;
+        };
+        let (damaged, major) = (known.damaged || sample.damaged, known.major || sample.major);
+        let ms = worst.ms + verdict.ms;
+        if verdict.score > worst.score {
+            (*known, *worst) = (sample, verdict);
+        }
+        (known.damaged, known.major, worst.ms) = (damaged, major, ms);
+    }
+    fused.into_iter().unzip()
 }
 
 fn print(args: &EvalArgs, figures: &Figures) {
@@ -130,7 +157,33 @@ fn print(args: &EvalArgs, figures: &Figures) {
         }
     }
     say!("{out}");
+    let mut out = table::table(&["size of the damage", "damaged", "found", "at 1 % false alarms"]);
+    for (unit, bins) in figures.sizes() {
+        for bin in bins {
+            let range = bin.to.map_or_else(|| format!("{} {unit} and more", bin.from), |to| format!("{} … {to} {unit}", bin.from));
+            let found = bin.found_at_1fpr.map_or_else(|| "–".to_owned(), |n| n.to_string());
+            out.add_row(vec![range.into(), table::number(bin.n), table::number(bin.found), table::number(found)]);
+        }
+    }
+    if figures.sizes().iter().any(|(_, bins)| !bins.is_empty()) {
+        say!("{out}");
+    }
     if let Some(dir) = &args.report {
         say!("report: {}", dir.join("index.html").display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_capture_stands_for_its_item() {
+        let sample = |id: &str, item: &str, damaged| Sample { damaged, ..Sample::bare(id, item, PathBuf::new()) };
+        let verdict = |score| Verdict { score, damage: score, anomaly: None, item_iou: None, ms: 2.0 };
+        let samples = vec![sample("a0", "a", true), sample("b0", "b", false), sample("a1", "a", false), sample("a2", "a", true)];
+        let (samples, verdicts) = fuse(samples, [0.2, 0.4, 0.9, 0.1].map(verdict).to_vec());
+        let told: Vec<_> = samples.iter().zip(&verdicts).map(|(s, v)| (s.id.as_str(), s.damaged, v.score, v.ms)).collect();
+        assert_eq!(told, [("a1", true, 0.9, 6.0), ("b0", false, 0.4, 2.0)]);
     }
 }

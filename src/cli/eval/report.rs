@@ -33,7 +33,14 @@ svg{width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:var(--di
 @media(prefers-color-scheme:dark){:root{--ink:#e6e9ef;--dim:#98a2b3;--line:#344054;--accent:#56b4e9}body{background:#101828}}";
 
 /// Writes `index.html` and its pictures.
-pub(crate) fn write(dir: &Path, args: &EvalArgs, samples: &[Sample], verdicts: &[Verdict], figures: &Figures, judge: &Judge) -> Result<()> {
+pub(crate) fn write(
+    dir: &Path,
+    args: &EvalArgs,
+    samples: &[Sample],
+    verdicts: &[Verdict],
+    figures: &Figures,
+    judge: &mut Judge,
+) -> Result<()> {
     let pictures = dir.join("pictures");
     std::fs::create_dir_all(&pictures).with_context(|| pictures.display().to_string())?;
     let mut order: Vec<usize> = (0..samples.len()).collect();
@@ -201,6 +208,31 @@ fn tables(page: &mut String, figures: &Figures) -> Result<()> {
         }
     }
     write!(page, "</table>")?;
+    sizes(page, figures)
+}
+
+/// How small a damage is still found.
+fn sizes(page: &mut String, figures: &Figures) -> Result<()> {
+    if figures.sizes().iter().all(|(_, bins)| bins.is_empty()) {
+        return Ok(());
+    }
+    write!(
+        page,
+        "<h2>Recall against size</h2><p class=sub>Size: root of the damaged area.</p><table><tr><th>size<th class=n>damaged\
+         <th class=n>found<th class=n>95 % interval<th class=n>found at 1 % false alarms</tr>"
+    )?;
+    for (unit, bins) in figures.sizes() {
+        for bin in bins {
+            let range = bin.to.map_or_else(|| format!("{} {unit} and more", bin.from), |to| format!("{} … {to} {unit}", bin.from));
+            let strict = bin.found_at_1fpr.map_or_else(|| "–".to_owned(), |n| format!("{n}/{}", bin.n));
+            write!(
+                page,
+                "<tr><td>{range}<td class=n>{}<td class=n>{}/{}<td class=n>{:.3} … {:.3}<td class=n>{strict}</tr>",
+                bin.n, bin.found, bin.n, bin.recall.low, bin.recall.high
+            )?;
+        }
+    }
+    write!(page, "</table>")?;
     Ok(())
 }
 
@@ -210,7 +242,7 @@ fn gallery(
     what: &str,
     chosen: &[usize],
     (samples, verdicts): (&[Sample], &[Verdict]),
-    judge: &Judge,
+    judge: &mut Judge,
     pictures: &Path,
 ) -> Result<()> {
     write!(page, "<h2>{title}</h2><p class=sub>{}</p><div class=cards>", if chosen.is_empty() { "None." } else { what })?;
@@ -235,7 +267,7 @@ fn gallery(
     Ok(())
 }
 
-fn thumbnail(judge: &Judge, sample: &Sample, path: &Path) -> Result<()> {
+fn thumbnail(judge: &mut Judge, sample: &Sample, path: &Path) -> Result<()> {
     let drawn = judge.picture(sample)?;
     let (width, height) = (drawn.width(), drawn.height());
     let picture = RgbImage::from_raw(width, height, drawn.into_data()).context("a picture has an impossible size")?;
