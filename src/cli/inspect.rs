@@ -41,7 +41,7 @@ pub struct InspectArgs {
     /// The same view without items: colour picture, and depth picture when there is one
     #[arg(long, value_name = "COLOR,DEPTH", value_delimiter = ',', num_args = 1)]
     background: Vec<PathBuf>,
-    /// Pristine reference pictures, DIR/<product>/*.png or sqlite:PATH
+    /// Pristine reference pictures, DIR/<product>/*.png, sqlite:PATH or postgres://…
     #[arg(long, value_name = "DIR")]
     references: Option<PathBuf>,
     /// What scores the damage: builtin, classical, or an ONNX file (docs/model-contract.md)

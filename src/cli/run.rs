@@ -67,7 +67,7 @@ pub struct RunArgs {
     /// Live source instead of a bag
     #[arg(long, value_enum)]
     source: Option<SourceName>,
-    /// Pristine reference pictures, DIR/<product>/*.png or sqlite:PATH
+    /// Pristine reference pictures, DIR/<product>/*.png, sqlite:PATH or postgres://…
     #[arg(long, value_name = "DIR", value_parser = given)]
     references: Option<Given>,
     /// Replay speed, 1 is real time, 0 as fast as possible

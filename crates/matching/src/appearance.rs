@@ -7,6 +7,8 @@ use crate::{Cutout, MatchError, cv};
 
 /// Cells of the histogram: lightness, green to red, blue to yellow.
 const CELLS: [usize; 3] = [4, 10, 10];
+/// Length of what [`look`] returns.
+pub const LOOK_LEN: usize = CELLS[0] * CELLS[1] * CELLS[2];
 /// Width of a cell of colour, Lab units; the outermost cells hold what lies beyond.
 const CELL_AB: f32 = 12.0;
 /// Longer side at which a picture is looked at, pixels.
@@ -56,6 +58,15 @@ impl Appearance {
     pub fn misfit(&self, other: &Self) -> f32 {
         (self.elongation - other.elongation).abs() + 2.0 * (self.fill - other.fill).abs()
     }
+}
+
+/// The colours of a cutout as numbers of unit length: the inner product of two is their likeness, [0, 1]. For databases that
+/// search vectors; it tells red boxes from blue ones, not two designs of one brand.
+///
+/// # Errors
+/// When OpenCV fails.
+pub fn look(cutout: &Cutout) -> Result<Vec<f32>, MatchError> {
+    Ok(Appearance::of(cutout)?.histogram.into_iter().map(f32::sqrt).collect())
 }
 
 /// A picture in 8-bit Lab.

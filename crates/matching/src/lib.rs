@@ -35,6 +35,7 @@ mod scene;
 mod search;
 pub mod store;
 
+pub use appearance::{LOOK_LEN, look};
 pub use compare::{ANOMALY_THRESHOLD, Discrepancy};
 pub use cutout::Cutout;
 pub use error::MatchError;

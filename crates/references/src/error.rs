@@ -1,8 +1,6 @@
 //! Why the store did not do what was asked.
 
-use std::path::{Path, PathBuf};
-
-use rusqlite::ErrorCode;
+use std::path::PathBuf;
 
 use crate::schema::SCHEMA_VERSION;
 
@@ -11,14 +9,14 @@ use crate::schema::SCHEMA_VERSION;
 #[non_exhaustive]
 pub enum StoreError {
     /// Not a URL of a store.
-    #[error("`{0}` is no gallery: write sqlite:PATH")]
+    #[error("`{0}` is no gallery: write sqlite:PATH or postgres://USER@HOST/DATABASE")]
     Url(String),
-    /// Later.
-    #[error("a gallery on PostgreSQL is not supported yet: write sqlite:PATH")]
-    Postgres,
+    /// A URL of a server that cannot be understood.
+    #[error("the gallery's address is wrong: {0}; write postgres://USER@HOST/DATABASE, and ?local=PATH for a local copy")]
+    Address(String),
     /// Reading from a store that nobody made.
-    #[error("there is no gallery at {}: enrol a product first (`intact gallery enrol`)", .0.display())]
-    Missing(PathBuf),
+    #[error("there is no gallery at {0}: enrol a product first (`intact gallery enrol`)")]
+    Missing(String),
     /// The folder of the file cannot be made.
     #[error("cannot make the gallery's folder {}: {source}", path.display())]
     Folder {
@@ -28,40 +26,78 @@ pub enum StoreError {
         source: std::io::Error,
     },
     /// Another program's database.
-    #[error("{} is a database, but not of a gallery; give another file", .0.display())]
-    Foreign(PathBuf),
+    #[error("{0} is a database, but not of a gallery; give another one")]
+    Foreign(String),
     /// Written by a later version.
-    #[error("the gallery {} has schema {found}, newer than {SCHEMA_VERSION} which this version knows: update intact", path.display())]
+    #[error("the gallery {place} has schema {found}, newer than {SCHEMA_VERSION} which this version knows: update intact")]
     Newer {
-        /// File.
-        path: PathBuf,
+        /// Which gallery.
+        place: String,
         /// Its schema.
         found: i64,
     },
     /// Cut off or overwritten.
-    #[error("the gallery {} is damaged or cut off ({detail}): restore a copy, or import an export", path.display())]
+    #[error("the gallery {place} is damaged or cut off ({detail}): restore a copy, or import an export")]
     Damaged {
-        /// File.
-        path: PathBuf,
-        /// What SQLite says.
+        /// Which gallery.
+        place: String,
+        /// What is wrong.
         detail: String,
     },
     /// No write permission.
-    #[error("the gallery {} cannot be written: it is read-only; nothing was changed", .0.display())]
-    ReadOnly(PathBuf),
+    #[error("the gallery {0} cannot be written: it is read-only; nothing was changed")]
+    ReadOnly(String),
     /// No space.
-    #[error("the disk of the gallery {} is full; nothing was changed", .0.display())]
-    Full(PathBuf),
-    /// Another writer holds the file.
-    #[error("another process is writing to the gallery {}; nothing was changed, try again", .0.display())]
-    Busy(PathBuf),
+    #[error("the disk of the gallery {0} is full; nothing was changed")]
+    Full(String),
+    /// Another writer holds it.
+    #[error("another process is writing to the gallery {0}; nothing was changed, try again")]
+    Busy(String),
     /// Anything else that SQLite refuses.
-    #[error("the gallery {} failed: {source}", path.display())]
+    #[error("the gallery {place} failed: {source}")]
     Sqlite {
-        /// File.
-        path: PathBuf,
+        /// Which gallery.
+        place: String,
         /// Cause.
         source: rusqlite::Error,
+    },
+    /// The server is not there, or went away.
+    #[error("the gallery {place} cannot be reached ({detail}); what was being written may be there or not, never half")]
+    Unreachable {
+        /// Which gallery.
+        place: String,
+        /// What happened.
+        detail: String,
+    },
+    /// Writing while only the local copy is there.
+    #[error("the gallery {place} cannot be reached ({detail}), and its local copy is only read; nothing was changed")]
+    Away {
+        /// Which gallery.
+        place: String,
+        /// What happened.
+        detail: String,
+    },
+    /// Anything else that the server refuses.
+    #[error("the gallery {place} failed: {detail}")]
+    Server {
+        /// Which gallery.
+        place: String,
+        /// What it says.
+        detail: String,
+    },
+    /// Writing into a cell's local copy.
+    #[error("{0} is a cell's local copy of a gallery on a server: write to the server, the copy follows")]
+    IsCopy(String),
+    /// A file for a local copy that holds a gallery of its own.
+    #[error("{0} holds a gallery of its own, not a local copy: name another file with ?local=PATH")]
+    NoCopy(String),
+    /// The local copy belongs to another server, or to an earlier life of it.
+    #[error("{place} copies another gallery than {of}, or one from before a backup was restored: remove it, or name another file")]
+    OtherCopy {
+        /// File of the copy.
+        place: String,
+        /// The server.
+        of: String,
     },
     /// A name that is no product's.
     #[error("`{0}` is not a product name: use 1 to 120 letters, digits, spaces, `.`, `_` or `-`, not starting with a dot")]
@@ -96,15 +132,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Sorts what SQLite says of the file at `path`.
-    pub(crate) fn of(path: &Path, source: rusqlite::Error) -> Self {
-        let path = path.to_path_buf();
-        match source.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::Damaged { path, detail: source.to_string() },
-            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly(path),
-            Some(ErrorCode::DiskFull) => Self::Full(path),
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(path),
-            _ => Self::Sqlite { path, source },
-        }
+    /// True when the server is not there: a cell goes on with its local copy.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Away { .. })
     }
 }

@@ -1,24 +1,32 @@
 //! The gallery's store: products, their references, and everything that ever happened to them.
 //!
 //! ```text
-//! enrol, import ─▶ Store (one SQLite file) ─▶ Store::enrolled ─▶ matching::Gallery
+//! enrol, import ─▶ Store (the rules) ─▶ Store::enrolled ─▶ matching::Gallery
 //!                    │
-//!                    └─ history: append-only; a state can be rolled back, nothing is ever deleted
+//!                    ├─ history: append-only; a state can be rolled back, nothing is ever deleted
+//!                    └─ tables: one SQLite file, or a PostgreSQL server with a local copy in a SQLite file
 //! ```
 //!
-//! A store is chosen by URL: `sqlite:PATH`. Each change is one transaction that is on the disk when the call returns
-//! (write-ahead log, `synchronous = FULL`), so that a process killed at any moment leaves all of it or nothing of it.
+//! A store is chosen by URL: `sqlite:PATH` or `postgres://…`. Each change is one transaction that is on the disk when the call
+//! returns, so that a process killed at any moment leaves all of it or nothing of it.
 
+mod check;
+mod codec;
 mod error;
 mod layout;
 mod learned;
+mod postgres;
+mod reach;
 mod record;
 mod schema;
+mod sqlite;
 mod store;
+mod tables;
 mod url;
 
 pub use error::StoreError;
 pub use layout::{Layout, Source, find};
+pub use reach::Connection;
 pub use record::{Act, DesignChange, Event, NewReference, Origin, ProductSummary, Proposal, ReferenceRecord, State};
 pub use store::Store;
 pub use url::GalleryUrl;

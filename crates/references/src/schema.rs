@@ -1,13 +1,10 @@
-//! The file's tables. A change here is a new [`SCHEMA_VERSION`] and a migration.
+//! The tables, as SQLite is told of them; PostgreSQL is told the same with its own names of types. A change here is a new
+//! [`SCHEMA_VERSION`] and a migration in both rooms.
 
-use rusqlite::Connection;
-
-/// Version of the tables, kept in the file's `user_version`.
+/// Version of the tables.
 pub(crate) const SCHEMA_VERSION: i64 = 2;
-/// `INTG`, kept in the file's `application_id`: another program's database is not touched.
-pub(crate) const APPLICATION_ID: i64 = 0x494E_5447;
 
-const PRODUCTS: &str = "
+pub(crate) const PRODUCTS: &str = "
 CREATE TABLE products (
     id       TEXT PRIMARY KEY,
     added_ns INTEGER NOT NULL,
@@ -15,7 +12,7 @@ CREATE TABLE products (
 );";
 
 /// Columns of `pictures`.
-const PICTURES: &str = "(
+pub(crate) const PICTURES: &str = "(
     id         INTEGER PRIMARY KEY,
     product    TEXT NOT NULL REFERENCES products (id),
     name       TEXT NOT NULL,
@@ -39,7 +36,7 @@ const PICTURES: &str = "(
 )";
 
 /// Columns of `history`.
-const HISTORY: &str = "(
+pub(crate) const HISTORY: &str = "(
     sequence  INTEGER PRIMARY KEY,
     at_ns     INTEGER NOT NULL,
     actor     TEXT NOT NULL,
@@ -50,16 +47,31 @@ const HISTORY: &str = "(
     detail    TEXT NOT NULL
 )";
 
-/// What makes the history append-only, and references permanent.
-const GUARDS: &str = "
-CREATE INDEX history_of_product ON history (product, sequence);
-CREATE TRIGGER history_refuses_update BEFORE UPDATE ON history BEGIN SELECT RAISE(ABORT, 'the history is append-only'); END;
-CREATE TRIGGER history_refuses_delete BEFORE DELETE ON history BEGIN SELECT RAISE(ABORT, 'the history is append-only'); END;
-CREATE TRIGGER pictures_refuse_delete BEFORE DELETE ON pictures BEGIN SELECT RAISE(ABORT, 'references are retired, never deleted'); END;
-";
+/// Reading a product's history goes past the others'.
+pub(crate) const INDICES: &str = "CREATE INDEX history_of_product ON history (product, sequence);";
+
+/// What nobody may do to a table, and what is said to who tries.
+pub(crate) struct Guard {
+    pub table: &'static str,
+    /// `UPDATE`, `DELETE`.
+    pub refused: &'static [&'static str],
+    pub sentence: &'static str,
+}
+
+/// Guards of the tables of version 1.
+pub(crate) const GUARDS: [Guard; 2] = [
+    Guard { table: "history", refused: &["UPDATE", "DELETE"], sentence: "the history is append-only" },
+    Guard { table: "pictures", refused: &["DELETE"], sentence: "references are retired, never deleted" },
+];
+
+/// Guards of the tables that version 2 adds.
+pub(crate) const LEARNING_GUARDS: [Guard; 2] = [
+    Guard { table: "sightings", refused: &["UPDATE", "DELETE"], sentence: "sightings are append-only" },
+    Guard { table: "design_changes", refused: &["UPDATE", "DELETE"], sentence: "design changes are append-only" },
+];
 
 /// What version 2 adds: items that agreed with a proposal, and suspected new designs. Both only grow.
-const LEARNING: &str = "
+pub(crate) const LEARNING: &str = "
 CREATE TABLE sightings (
     product   TEXT NOT NULL,
     reference TEXT NOT NULL,
@@ -76,53 +88,4 @@ CREATE TABLE design_changes (
     what     TEXT NOT NULL CHECK (what IN ('opened', 'closed')),
     detail   TEXT NOT NULL
 );
-CREATE TRIGGER sightings_refuse_update BEFORE UPDATE ON sightings BEGIN SELECT RAISE(ABORT, 'sightings are append-only'); END;
-CREATE TRIGGER sightings_refuse_delete BEFORE DELETE ON sightings BEGIN SELECT RAISE(ABORT, 'sightings are append-only'); END;
-CREATE TRIGGER designs_refuse_update BEFORE UPDATE ON design_changes BEGIN SELECT RAISE(ABORT, 'design changes are append-only'); END;
-CREATE TRIGGER designs_refuse_delete BEFORE DELETE ON design_changes BEGIN SELECT RAISE(ABORT, 'design changes are append-only'); END;
 ";
-
-/// Makes the tables in an empty file. The caller's transaction makes it all or nothing.
-pub(crate) fn create(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(PRODUCTS)?;
-    connection.execute_batch(&format!("CREATE TABLE pictures {PICTURES}; CREATE TABLE history {HISTORY};"))?;
-    connection.execute_batch(GUARDS)?;
-    connection.execute_batch(LEARNING)?;
-    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    connection.pragma_update(None, "user_version", SCHEMA_VERSION)
-}
-
-/// Brings a file of version 1 up to date; the caller's transaction makes it all or nothing. A constraint of SQLite cannot
-/// be changed, so the two tables whose states are constrained are written anew; dropping fires no triggers.
-pub(crate) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(&format!(
-        "CREATE TABLE new_pictures {PICTURES};
-         INSERT INTO new_pictures (id, product, name, width, height, picture, mask, depth, camera, features, n_features, provenance,
-             version, state, added_ns, added_by, sha256, origin)
-         SELECT id, product, name, width, height, picture, mask, depth, camera, features, n_features, provenance,
-             version, state, added_ns, added_by, sha256, 'enrolled' FROM pictures;
-         DROP TABLE pictures;
-         ALTER TABLE new_pictures RENAME TO pictures;
-         CREATE TABLE new_history {HISTORY};
-         INSERT INTO new_history SELECT sequence, at_ns, actor, action, product, reference, state, detail FROM history;
-         DROP TABLE history;
-         ALTER TABLE new_history RENAME TO history;"
-    ))?;
-    connection.execute_batch(GUARDS)?;
-    connection.execute_batch(LEARNING)?;
-    connection.pragma_update(None, "user_version", SCHEMA_VERSION)
-}
-
-/// The tables of version 1, as files in use have them.
-#[cfg(test)]
-pub(crate) fn create_version_1(connection: &Connection) -> rusqlite::Result<()> {
-    let old = |columns: &str| {
-        let kept = columns.lines().filter(|line| !line.trim_start().starts_with("origin"));
-        kept.collect::<Vec<_>>().join("\n").replace(", 'rejected')", ")")
-    };
-    connection.execute_batch(PRODUCTS)?;
-    connection.execute_batch(&format!("CREATE TABLE pictures {}; CREATE TABLE history {};", old(PICTURES), old(HISTORY)))?;
-    connection.execute_batch(GUARDS)?;
-    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-    connection.pragma_update(None, "user_version", 1)
-}

@@ -1,4 +1,4 @@
-//! The gallery in force, and the folder behind it.
+//! The gallery in force, and the folder or store behind it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,8 +18,12 @@ pub(crate) struct Catalogue {
     gallery: Mutex<Arc<Gallery>>,
     /// Suspected new designs that are not settled, by product.
     open_designs: Mutex<BTreeMap<String, u32>>,
-    /// What SQLite last said of changes by others.
-    foreign: Mutex<i64>,
+    /// What the store last said of changes by others; `None`: it is to be read anew.
+    foreign: Mutex<Option<i64>>,
+    /// Of a store on a server.
+    server: Option<GalleryUrl>,
+    /// Why the server cannot be reached; `None`: it is there.
+    away: Mutex<Option<String>>,
     /// How often the store was read anew because another process had changed it.
     reloads: AtomicU64,
 }
@@ -29,7 +33,7 @@ enum Behind {
     Nothing,
     /// One folder a product.
     Folder(PathBuf),
-    /// `sqlite:PATH`.
+    /// `sqlite:PATH` or `postgres://…`.
     Store(Mutex<Store>),
 }
 
@@ -44,9 +48,13 @@ impl Catalogue {
             let (enrolled, bad) = store.enrolled(None, &options.features).map_err(|e| named(&e))?;
             let (gallery, rejected) = Gallery::new(enrolled, options);
             let bad = bad.into_iter().map(|e| Rejected { picture: references_dir.to_owned(), reason: e.to_string() });
-            let (open, foreign) = (store.open_designs().map_err(|e| named(&e))?, store.foreign_changes().map_err(|e| named(&e))?);
+            let open = store.open_designs().map_err(|e| named(&e))?;
+            let away = store.away().map(str::to_owned);
+            // What the local copy says of changes is nothing that the server's number can be compared with.
+            let foreign = if away.is_some() { None } else { Some(store.foreign_changes().map_err(|e| named(&e))?) };
             let mut catalogue = Self::new(Behind::Store(Mutex::new(store)), gallery);
             (catalogue.open_designs, catalogue.foreign) = (Mutex::new(open), Mutex::new(foreign));
+            (catalogue.server, catalogue.away) = (url.is_server().then_some(url), Mutex::new(away));
             return Ok((catalogue, bad.chain(rejected).collect()));
         }
         let dir = (!references_dir.is_empty()).then(|| PathBuf::from(references_dir));
@@ -61,7 +69,15 @@ impl Catalogue {
 
     fn new(behind: Behind, gallery: Gallery) -> Self {
         let gallery = Mutex::new(Arc::new(gallery));
-        Self { behind, gallery, open_designs: Mutex::default(), foreign: Mutex::default(), reloads: AtomicU64::new(0) }
+        Self {
+            behind,
+            gallery,
+            open_designs: Mutex::default(),
+            foreign: Mutex::default(),
+            server: None,
+            away: Mutex::default(),
+            reloads: AtomicU64::new(0),
+        }
     }
 
     /// Takes up what another process has changed in the store: a person confirmed, retired, rolled back.
@@ -69,10 +85,16 @@ impl Catalogue {
         let Behind::Store(store) = &self.behind else { return };
         // Everywhere the gallery is locked before the store, as enrolling does.
         let mut gallery = self.lock();
-        let store = store.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+        if store.away().is_none() {
+            self.read_anew(&mut gallery, &mut store);
+        }
+    }
+
+    fn read_anew(&self, gallery: &mut Arc<Gallery>, store: &mut Store) {
         let mut foreign = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
         let reloaded = (|| -> Result<bool, StoreError> {
-            let now = store.foreign_changes()?;
+            let now = Some(store.foreign_changes()?);
             if now == *foreign {
                 return Ok(false);
             }
@@ -84,11 +106,66 @@ impl Catalogue {
             Ok(true)
         })();
         match reloaded {
-            Ok(true) => drop(self.reloads.fetch_add(1, Ordering::Relaxed)),
+            Ok(true) => {
+                self.reloads.fetch_add(1, Ordering::Relaxed);
+                drop(foreign);
+                self.copy(store);
+            }
             Ok(false) => {}
             // What was read before is still good.
-            Err(error) => tracing::warn!(%error, "the gallery's store cannot be read; what is known of it stays in use"),
+            Err(error) => {
+                tracing::warn!(%error, "the gallery's store cannot be read; what is known of it stays in use");
+                drop(foreign);
+                self.fall_back(store, &error);
+            }
         }
+    }
+
+    /// Brings the local copy of a server's gallery up to date.
+    fn copy(&self, store: &mut Store) {
+        if let Err(error) = store.sync() {
+            tracing::warn!(%error, "the gallery's local copy is not up to date");
+            self.fall_back(store, &error);
+        }
+    }
+
+    /// After a failure: goes on with the local copy when the server is gone.
+    fn fall_back(&self, store: &mut Store, error: &StoreError) {
+        if store.fall_back(error) {
+            *self.away.lock().unwrap_or_else(PoisonError::into_inner) = store.away().map(str::to_owned);
+            *self.foreign.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    /// Whether the gallery lies on a server, with which touch must be kept.
+    pub fn is_on_server(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// Where the local copy of a server's gallery lies.
+    pub fn local_copy(&self) -> Option<String> {
+        self.server.as_ref().and_then(GalleryUrl::path).map(|path| path.display().to_string())
+    }
+
+    /// Why the server cannot be reached; `None`: it is there, or there is none.
+    pub fn away(&self) -> Option<String> {
+        self.away.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks whether the server is still there, or there again. Connecting, which may take seconds, holds up nobody.
+    pub fn keep_in_touch(&self) {
+        let (Behind::Store(store), Some(url)) = (&self.behind, &self.server) else { return };
+        if self.away().is_none() {
+            return self.refresh();
+        }
+        let Ok(connection) = Store::connect(url) else { return };
+        let mut gallery = self.lock();
+        let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = store.come_back(connection) {
+            tracing::warn!(%error, "the gallery's local copy is not up to date");
+        }
+        *self.away.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.read_anew(&mut gallery, &mut store);
     }
 
     /// Rises when the store was read anew.
@@ -116,6 +193,10 @@ impl Catalogue {
         let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
         // Each call of the store is a whole transaction: after a failure, what was done before it is there, and is taken up.
         let changed = change(&mut store);
+        match &changed {
+            Ok(()) => self.copy(&mut store),
+            Err(error) => self.fall_back(&mut store, error),
+        }
         let (enrolled, _) = store.enrolled(Some(&[product.to_owned()]), &GalleryOptions::default().features)?;
         *gallery = Arc::new(gallery.replaced(product, enrolled).0);
         *self.open_designs.lock().unwrap_or_else(PoisonError::into_inner) = store.open_designs()?;
@@ -203,7 +284,12 @@ impl Catalogue {
         };
         // A store's calls are whole transactions: one that panicked left nothing half done.
         let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
-        let record = store.enrol(&new, &GalleryOptions::default().features).map_err(|e| e.to_string())?;
+        let enrolled = store.enrol(&new, &GalleryOptions::default().features);
+        match &enrolled {
+            Ok(_) => self.copy(&mut store),
+            Err(error) => self.fall_back(&mut store, error),
+        }
+        let record = enrolled.map_err(|e| e.to_string())?;
         Ok(Picture { product: record.product, name: record.name, cutout })
     }
 

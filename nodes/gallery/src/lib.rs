@@ -27,6 +27,8 @@ use school::School;
 
 /// Pictures that could not be used and are named one by one in the log; the rest are counted.
 const NAMED_REJECTS: usize = 20;
+/// How often a gallery's server is looked for, whether items come or not.
+const TOUCH: Duration = Duration::from_secs(2);
 
 /// The node.
 pub struct Gallery {
@@ -34,6 +36,8 @@ pub struct Gallery {
     inspections: Inbox<Arc<Inspection>>,
     reporter: Arc<Reporter>,
     worker: Option<Worker>,
+    /// Keeps touch with the server that the gallery lies on.
+    _touch: Option<Worker>,
     // Ports live as long as the node is configured.
     _subscriptions: Vec<Subscription>,
     _services: Vec<ServiceServer>,
@@ -50,6 +54,8 @@ struct Reporter {
     school: Option<Mutex<School>>,
     /// Suspected designs that the diagnostics speak of.
     told_designs: Mutex<String>,
+    /// Whether the diagnostics say that the gallery's server is away.
+    told_away: Mutex<bool>,
     reports: Publisher<GalleryReport>,
 }
 
@@ -68,6 +74,7 @@ impl Component for Gallery {
             barcodes: barcodes(&now.barcodes)?,
             school: school(&catalogue, &now)?,
             told_designs: Mutex::default(),
+            told_away: Mutex::default(),
             reports: ports.node.publisher("gallery_report", Qos::event())?,
             params,
         });
@@ -87,6 +94,7 @@ impl Component for Gallery {
         Ok(Self {
             ports: ports.clone(),
             inspections,
+            _touch: keep_in_touch(ports, &reporter)?,
             reporter,
             worker: None,
             _subscriptions: subscriptions,
@@ -126,10 +134,28 @@ fn open(ports: &Ports, references_dir: &str) -> Result<Catalogue, NodeError> {
     Ok(catalogue)
 }
 
+/// The thread that keeps touch with the gallery's server, where there is one.
+fn keep_in_touch(ports: &Ports, reporter: &Arc<Reporter>) -> Result<Option<Worker>, NodeError> {
+    if !reporter.catalogue.is_on_server() {
+        return Ok(None);
+    }
+    reporter.tell_server();
+    let reporter = Arc::clone(reporter);
+    let touch = move |stop: &node_kit::Stop| {
+        while !stop.wait(TOUCH) {
+            reporter.catalogue.keep_in_touch();
+            reporter.tell_server();
+        }
+    };
+    ports.spawn("gallery_touch", touch).map(Some)
+}
+
 fn school(catalogue: &Catalogue, params: &GalleryParams) -> Result<Option<Mutex<School>>, NodeError> {
     let Some(rules) = params.rules() else { return Ok(None) };
     if !catalogue.is_store() {
-        return Err(NodeError::msg("parameter `learning`: needs a gallery with a history; give `references_dir` as sqlite:PATH"));
+        return Err(NodeError::msg(
+            "parameter `learning`: needs a gallery with a history; give `references_dir` as sqlite:PATH or postgres://…",
+        ));
     }
     let school = School::open(catalogue, rules).map_err(|e| NodeError::msg(format!("parameter `learning`: {e}")))?;
     Ok(Some(Mutex::new(school)))
@@ -196,6 +222,7 @@ impl Reporter {
             return self.give_up(inspection);
         }
         self.catalogue.refresh();
+        self.tell_server();
         if let (Some(school), Some(rules)) = (&self.school, params.rules()) {
             school.lock().unwrap_or_else(PoisonError::into_inner).set_rules(rules);
         }
@@ -257,6 +284,37 @@ impl Reporter {
     /// A replay of this run must lose the same.
     fn lost(&self, inspection: &Inspection, loss: Loss) {
         self.ports.event(CellEvent::FRAME_DROPPED, &inspection.item_id, inspection.header.stamp.clone(), loss.detail());
+    }
+
+    /// The part of the diagnostics that is about the gallery's server; said once a change.
+    fn tell_server(&self) {
+        if !self.catalogue.is_on_server() {
+            return;
+        }
+        let diagnostics = &self.ports.diagnostics;
+        let mut told = self.told_away.lock().unwrap_or_else(PoisonError::into_inner);
+        let away = self.catalogue.away();
+        diagnostics.set("gallery_server", if away.is_some() { "away" } else { "there" });
+        if away.is_some() == *told {
+            return;
+        }
+        *told = away.is_some();
+        let gallery = self.catalogue.snapshot();
+        if let Some(reason) = away {
+            let with = self.catalogue.local_copy().map_or_else(|| "what it knows".to_owned(), |path| format!("its local copy {path}"));
+            let said =
+                format!("the gallery's server cannot be reached ({reason}): the cell goes on with {with}; nothing is enrolled or learned");
+            tracing::warn!(references = gallery.len(), "{said}");
+            diagnostics.warn(said);
+        } else {
+            let said =
+                format!("the gallery's server is there again: {} references of {} products", gallery.len(), gallery.products().len());
+            tracing::info!("{said}");
+            diagnostics.set("products", gallery.products().len());
+            diagnostics.set("references", gallery.len());
+            diagnostics.set("gallery_version", gallery.version());
+            diagnostics.ok(said);
+        }
     }
 
     fn give_up(&self, inspection: &Inspection) {

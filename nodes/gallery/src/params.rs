@@ -5,7 +5,7 @@ use matching::learning::Rules;
 node_kit::parameters! {
     /// Parameters of the gallery node.
     pub struct GalleryParams {
-        /// Folder that holds one folder of pristine pictures a product, or `sqlite:PATH`. Empty: no gallery, perception decides alone.
+        /// Folder that holds one folder of pristine pictures a product, `sqlite:PATH`, or `postgres://USER@HOST/DATABASE?local=PATH` with a local copy. Empty: no gallery, perception decides alone.
         references_dir: String = String::new();
         /// Namespaces of the cameras whose colour images are compared.
         cameras: Vec<String> = vec!["camera".into()];
@@ -15,7 +15,7 @@ node_kit::parameters! {
         anomaly_threshold: f64 = f64::from(matching::ANOMALY_THRESHOLD), range 0.0..=1.0, dynamic;
         /// Products in a report's ranking.
         ranking_limit: usize = 5, range 1..=50, dynamic;
-        /// `off`: nothing is learned. `watch`: intact items propose themselves and new designs are noticed, and wait for a person. `on`: enough agreement among independent items suffices. Needs `sqlite:PATH`.
+        /// `off`: nothing is learned. `watch`: intact items propose themselves and new designs are noticed, and wait for a person. `on`: enough agreement among independent items suffices. Needs `sqlite:PATH` or `postgres://…`.
         learning: String = "off".into(), choices ["off", "watch", "on"];
         /// Independent items that must agree with a proposal before it is used (`on`).
         learning_sightings: usize = 3, range 1..=100, dynamic;

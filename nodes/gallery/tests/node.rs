@@ -1,6 +1,10 @@
 //! The node as the cell sees it: messages in, one report an item out, whatever happens.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+// Galleries on a server that the test starts.
+#[path = "../../../crates/references/tests/support/mod.rs"]
+mod galleries;
+
 use std::path::Path;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -290,10 +294,15 @@ fn noisy(picture: &ColorImage, seed: u64) -> ColorImage {
 fn store_with_tea(dir: &tempfile::TempDir) -> (String, ColorImage) {
     let url = format!("sqlite:{}", dir.path().join("g.sqlite").display());
     let tea = print(1, ITEM.w, ITEM.h);
+    enrol(&mut Store::open(&url.parse().unwrap()).unwrap(), "tea", &tea);
+    (url, tea)
+}
+
+fn enrol(store: &mut Store, product: &str, picture: &ColorImage) {
     let new = references::NewReference {
-        product: "tea".into(),
+        product: product.into(),
         name: None,
-        cutout: matching::Cutout::whole(tea.clone()),
+        cutout: matching::Cutout::whole(picture.clone()),
         camera: String::new(),
         provenance: "a test".into(),
         version: 1,
@@ -302,8 +311,7 @@ fn store_with_tea(dir: &tempfile::TempDir) -> (String, ColorImage) {
         added_by: "tester".into(),
         added_ns: 1,
     };
-    Store::open(&url.parse().unwrap()).unwrap().enrol(&new, &matching::FeatureOptions::default()).unwrap();
-    (url, tea)
+    store.enrol(&new, &matching::FeatureOptions::default()).unwrap();
 }
 
 fn value(cell: &Cell, key: &str) -> String {
@@ -384,6 +392,65 @@ fn what_waits_survives_a_restart() {
     let store = Store::open_for_reading(&url.parse().unwrap()).unwrap();
     let active: Vec<String> = store.proposals(None, State::Active).unwrap().into_iter().map(|p| p.reference.name).collect();
     assert!(active.contains(&"learned-a".to_owned()), "{active:?}");
+}
+
+/// Waits until the diagnostics say so.
+fn wait_for(cell: &Cell, what: &str) -> String {
+    let until = std::time::Instant::now() + WAIT;
+    loop {
+        let status = cell.running.ports().diagnostics.status();
+        if status.message.contains(what) {
+            return status.message;
+        }
+        assert!(std::time::Instant::now() < until, "{what}: {}", status.message);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_cell_goes_on_without_its_server_and_takes_up_what_changed_there() {
+    let Some(server) = galleries::server("a cell without its server") else { return };
+    let bench = galleries::Bench::postgres(server);
+    let local = bench.dir.path().join("copy.sqlite");
+    let url = format!("{}&local={}", bench.text, local.display());
+    let (tea, soap) = (print(1, ITEM.w, ITEM.h), print(2, ITEM.w, ITEM.h));
+    enrol(&mut bench.open(), "tea", &tea);
+
+    let learning = || NodeOverrides::default().set("learning", "watch".to_owned());
+    let cell = Cell::with(Some(Path::new(&url)), learning());
+    assert_eq!(cell.inspect(&tea, arrival("a")).product, "tea");
+    enrol(&mut bench.open(), "soap", &soap);
+    assert_eq!(cell.inspect(&soap, arrival("b")).product, "soap", "what another process enrols counts with the next item");
+    assert_eq!(value(&cell, "gallery_server"), "there");
+
+    server.tell("kill");
+    let report = cell.inspect(&noisy(&tea, 1), arrival("c"));
+    assert!(report.ok && report.product == "tea" && report.anomaly_score < 0.3, "{}", report.error);
+    let said = wait_for(&cell, "cannot be reached");
+    assert!(said.contains("goes on with its local copy") && said.contains(&local.display().to_string()), "{said}");
+    assert_eq!(value(&cell, "gallery_server"), "away");
+    let client = cell.line.client::<EnrolReference>("gallery/enrol_reference").unwrap();
+    let image = color_to_ros(&print(3, ITEM.w, ITEM.h), Header::default());
+    let request = EnrolReferenceRequest { product: "rice".into(), image, ..EnrolReferenceRequest::default() };
+    let refused = client.call(request.clone(), WAIT).unwrap();
+    assert!(!refused.success && refused.message.contains("cannot be reached"), "{}", refused.message);
+    let learned = cell.inspect(&noisy(&soap, 2), arrival("d"));
+    assert!(learned.ok && learned.product == "soap" && learned.learned.contains("cannot be reached"), "{}", learned.learned);
+
+    // A cell that starts now finds its copy and says so.
+    cell.running.shut_down();
+    cell.context.shutdown();
+    let cell = Cell::with(Some(Path::new(&url)), learning());
+    wait_for(&cell, "cannot be reached");
+    assert_eq!(cell.inspect(&soap, arrival("e")).product, "soap");
+
+    server.tell("start");
+    enrol(&mut bench.open(), "rice", &print(3, ITEM.w, ITEM.h));
+    wait_for(&cell, "is there again: 3 references of 3 products");
+    assert_eq!(cell.inspect(&print(3, ITEM.w, ITEM.h), arrival("f")).product, "rice");
+    assert!(bench.open().check().unwrap().is_empty());
+    let copy = Store::open_for_reading(&format!("sqlite:{}", local.display()).parse().unwrap()).unwrap();
+    assert_eq!(copy.history(None).unwrap(), bench.open().history(None).unwrap(), "the copy has caught up");
 }
 
 #[test]

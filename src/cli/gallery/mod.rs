@@ -27,6 +27,8 @@ Examples:
   intact gallery history --product tea-200                  who did what, when and why
   intact gallery import products/ --gallery sqlite:cell.sqlite  another file than the default one
   intact run --source booth --references sqlite:cell.sqlite
+  intact gallery import references/ --gallery postgres://fleet@db.plant/gallery         one gallery for many cells
+  intact run --references 'postgres://fleet@db.plant/gallery?local=/var/lib/intact/copy.sqlite'
 
 A picture's alpha channel says what is the item; a plain border is background; otherwise the item is looked for in the whole picture.
 
@@ -55,14 +57,14 @@ pub enum GalleryCommand {
     History(proposals::HistoryArgs),
     /// Write the active references to a folder, DIR/<product>/<name>.png
     Export(keep::ExportArgs),
-    /// Look for damage of the file
+    /// Look for damage of the gallery
     Check(keep::CheckArgs),
 }
 
 /// What every gallery command takes.
 #[derive(Debug, Args)]
 struct Common {
-    /// The gallery, sqlite:PATH [default: intact/gallery.sqlite in the user's data folder]
+    /// The gallery, sqlite:PATH or postgres://USER@HOST/DATABASE [default: intact/gallery.sqlite in the user's data folder]
     #[arg(long, value_name = "URL")]
     gallery: Option<String>,
     /// Print JSON, one line a result
@@ -79,7 +81,11 @@ impl Common {
     }
 
     fn read(&self) -> Result<Store> {
-        Ok(Store::open_for_reading(&self.url()?)?)
+        let store = Store::open_for_reading(&self.url()?)?;
+        if let Some(reason) = store.away() {
+            eprintln!("intact: {} cannot be reached ({reason}): the local copy is read", self.url()?);
+        }
+        Ok(store)
     }
 
     fn write(&self) -> Result<Store> {
@@ -91,7 +97,7 @@ impl Common {
 fn data_folder() -> Result<PathBuf> {
     let named = |key: &str| std::env::var_os(key).filter(|v| !v.is_empty()).map(PathBuf::from);
     let home = || named("HOME").map(|home| home.join(".local/share"));
-    named("XDG_DATA_HOME").or_else(home).context("neither XDG_DATA_HOME nor HOME is set: give the gallery with --gallery sqlite:PATH")
+    named("XDG_DATA_HOME").or_else(home).context("neither XDG_DATA_HOME nor HOME is set: give the gallery with --gallery URL")
 }
 
 pub fn run(command: GalleryCommand) -> Result<ExitCode> {
