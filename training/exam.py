@@ -79,7 +79,7 @@ def main() -> None:
 def judge(args: argparse.Namespace, folder: Path) -> list[dict]:
     """Truth and score of every capture."""
     out = folder / "scores.csv"
-    subprocess.run([args.intact, "eval", str(folder), "--format", "kaputt" if args.colour_alone else "booth", "--submission", str(out), *args.eval], check=True, stdout=sys.stderr)
+    subprocess.run([args.intact, "eval", str(folder), "--format", "kaputt" if args.colour_alone else "booth", "--references", "none", "--submission", str(out), *args.eval], check=True, stdout=sys.stderr)
     with out.open() as file:
         scores = {row["capture_id"]: float(row["pred"]) for row in csv.DictReader(file)}
     return [{**row, "score": scores[row["capture_id"]]} for row in pyarrow.parquet.read_table(folder / "query-test.parquet").to_pylist()]

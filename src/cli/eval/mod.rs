@@ -23,9 +23,10 @@ use super::table;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  intact eval out/booth --format booth --references auto --report out/report
+  intact eval out/booth --format booth --report out/report
   intact eval kaputt/ --format kaputt --split validation --limit 500 --json
-  intact eval mvtec/bottle --format mvtec --references auto
+  intact eval mvtec/bottle --format mvtec
+  intact eval out/booth --format booth --references none     what perception alone can tell
 
 An item's score is the one that the decision node's default policy acts on: damage above 0.5, or anomaly above 0.8 (which is
 moved to 0.5 here), is not sorted. MVTec's train/good is enrolled as references; the classical scorer gives pictures without
@@ -40,7 +41,7 @@ pub struct EvalArgs {
     #[arg(long, default_value = "test")]
     split: Split,
     /// Compare items with the references that the data set brings
-    #[arg(long, value_enum, default_value = "none")]
+    #[arg(long, value_enum, default_value = "auto")]
     references: References,
     /// What scores the damage: builtin, classical, or an ONNX file (docs/model-contract.md)
     #[arg(long, default_value = "builtin", value_name = "MODEL")]
