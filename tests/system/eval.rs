@@ -45,6 +45,18 @@ fn a_generated_set_is_judged_and_reported() {
         let interval = &figures["ci95"][figure];
         assert!(interval["low"].as_f64().unwrap() <= interval["high"].as_f64().unwrap(), "{figure}: {interval}");
     }
+    for key in
+        ["per_type", "per_operator", "per_material", "per_family", "per_lookalike", "recall_by_px", "recall_by_mm", "reliability", "ms"]
+    {
+        assert!(figures[key].is_object() || figures[key].is_array(), "{key}: {line}");
+    }
+    for number in
+        ["/calibration_error", "/ms/p50", "/ms/p99", "/operation/good_sidelined_per_million", "/operation/bad_shipped_per_million"]
+    {
+        assert!(figures.pointer(number).is_some_and(Value::is_number), "{number}: {line}");
+    }
+    let sized: u64 = figures["recall_by_mm"].as_array().unwrap().iter().map(|b| b["n"].as_u64().unwrap()).sum();
+    assert_eq!(sized, damaged, "the booth knows the size of every damage");
     assert!(figures["auroc"].as_f64().unwrap() > 0.6, "the scorer is no better than chance: {line}");
     assert!(figures["item_iou"].as_f64().unwrap() > 0.7, "{line}");
     assert!(figures["localisation"]["pixel_auroc"].as_f64().unwrap() > 0.6, "{line}");
@@ -58,7 +70,9 @@ fn a_generated_set_is_judged_and_reported() {
     for picture in page.split("<img src='").skip(1).map(|rest| rest.split('\'').next().unwrap()) {
         assert!(report.join(picture).is_file(), "{picture}");
     }
-    assert!(page.contains("Worst misses") && page.contains("<svg"));
+    for part in ["Worst misses", "Reliability", "Recall against size", "look-alike: ", "expected calibration error", "<svg"] {
+        assert!(page.contains(part), "the page lacks {part}");
+    }
 
     // The same tables are Kaputt's: they are read without depth, too.
     let line = intact_ok(&["eval", text(&set), "--format", "kaputt", "--limit", "5", "--json"]);
@@ -84,7 +98,7 @@ fn damage_put_into_listed_captures_is_an_exam_with_shams() {
     let camera = &shared["cameras"][0]["intrinsics"].as_array().unwrap()[..4];
     let lines: String = (0..3)
         .map(|n| {
-            let file = |folder: &str, kind: &str| set.join(folder).join(format!("booth-5-{n:06}.{kind}"));
+            let file = |folder: &str, kind: &str| set.join(folder).join(format!("booth-{}-{n:06}.{kind}", seed_of(&set)));
             let row = serde_json::json!({ "id": format!("booth/a{n}"), "item": format!("booth/a{n}"), "color": file("query-image", "jpg"),
                 "depth": file("query-depth", "png"), "depth_unit_m": 0.001, "camera": camera, "one_item": true });
             format!("{row}\n")
@@ -211,7 +225,7 @@ fn an_inspected_capture_is_told_in_the_keys_that_scripts_know() {
     let made = ["booth", "generate", "--seed", "13", "--items", "1", "--damaged", "1", "--no-references", "--out", text(&set)];
     intact_ok(&made);
     let shared: Value = serde_json::from_str(&std::fs::read_to_string(set.join("booth.json")).unwrap()).unwrap();
-    let camera: Vec<String> = shared["camera"].as_array().unwrap()[..4].iter().map(ToString::to_string).collect();
+    let camera: Vec<String> = shared["cameras"][0]["intrinsics"].as_array().unwrap()[..4].iter().map(ToString::to_string).collect();
     let only = |folder: &str| std::fs::read_dir(set.join(folder)).unwrap().next().unwrap().unwrap().path();
     let (color, depth) = (only("query-image"), only("query-depth"));
     let background = format!("{},{}", text(&set.join("background.jpg")), text(&set.join("background-depth.png")));

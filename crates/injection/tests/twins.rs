@@ -44,7 +44,7 @@ fn twins(operator: Operator, seed: u64) -> Twins {
 /// Mean absolute change of colour where `of` holds, grey levels; and how many pixels changed.
 fn change(a: &RgbdFrame, b: &RgbdFrame, of: impl Fn(usize) -> bool) -> (f64, usize) {
     let (mut sum, mut n, mut changed) = (0.0, 0, 0);
-    for (i, (p, q)) in a.color.data().as_chunks::<3>().0.iter().zip(b.color.data().as_chunks::<3>().0).enumerate().filter(|(i, _)| of(*i)) {
+    for (_, (p, q)) in a.color.data().as_chunks::<3>().0.iter().zip(b.color.data().as_chunks::<3>().0).enumerate().filter(|(i, _)| of(*i)) {
         sum += p.iter().zip(q).map(|(p, q)| f64::from(p.abs_diff(*q))).sum::<f64>() / 3.0;
         n += 1;
         changed += usize::from(p != q);

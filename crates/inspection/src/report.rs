@@ -30,8 +30,6 @@ pub struct ReportItem {
     pub damage_score: f32,
     /// One entry a type, in the order of Kaputt's types.
     pub defects: Vec<ReportDefect>,
-    /// What limits trust.
-    pub quality: crate::Quality,
 }
 
 /// One defect type of one item.
@@ -70,7 +68,6 @@ impl Report {
                             bbox: d.bbox.map(rect),
                         })
                         .collect(),
-                    quality: item.quality,
                 })
                 .collect(),
             timings_ms: timings_ms.iter().map(|(s, ms)| ((*s).to_owned(), *ms)).collect(),

@@ -177,7 +177,7 @@ fn pairs_of(job: &Job, number: usize, with_depth: Option<&Job>, every: usize, ar
         let operator = Operator::ALL[turn % Operator::ALL.len()];
         let Some(label) = labels.get(copy % labels.len().max(1)).copied() else { continue };
         if let Some((twins, major)) = draw(&frame, &mask, label, operator, sample, args.seed, turn as u64)? {
-            let show = args.sheet.is_some() && turn % every == 0;
+            let show = args.sheet.is_some() && turn.is_multiple_of(every);
             pairs.push(write_pair(job, &frame, &mask, label, operator, &twins, (turn, major, show), &args.out)?);
         }
     }
