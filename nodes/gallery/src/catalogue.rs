@@ -34,7 +34,7 @@ enum Behind {
     /// One folder a product.
     Folder(PathBuf),
     /// `sqlite:PATH` or `postgres://…`.
-    Store(Mutex<Store>),
+    Store(Box<Mutex<Store>>),
 }
 
 impl Catalogue {
@@ -52,7 +52,7 @@ impl Catalogue {
             let away = store.away().map(str::to_owned);
             // What the local copy says of changes is nothing that the server's number can be compared with.
             let foreign = if away.is_some() { None } else { Some(store.foreign_changes().map_err(|e| named(&e))?) };
-            let mut catalogue = Self::new(Behind::Store(Mutex::new(store)), gallery);
+            let mut catalogue = Self::new(Behind::Store(Box::new(Mutex::new(store))), gallery);
             (catalogue.open_designs, catalogue.foreign) = (Mutex::new(open), Mutex::new(foreign));
             (catalogue.server, catalogue.away) = (url.is_server().then_some(url), Mutex::new(away));
             return Ok((catalogue, bad.chain(rejected).collect()));
