@@ -21,6 +21,8 @@ pub enum FindingKind {
     /// Something that the reference lacks lies on the item, and is of the kinds that are put on goods every day: a label.
     /// It raises the anomaly score a little, and is no damage.
     Addition,
+    /// A countable unit that the references show is not there.
+    MissingUnit,
     /// Anything else.
     ChangedRegion,
 }
@@ -30,6 +32,7 @@ impl FindingKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Addition => "addition",
+            Self::MissingUnit => "missing_unit",
             Self::ChangedRegion => "changed_region",
         }
     }

@@ -134,6 +134,8 @@ pub(crate) struct Reference {
     color: ColorSignature,
     /// Colours and proportions, for pictures whose background is unknown.
     pub appearance: Appearance,
+    /// Its countable units, once somebody has asked.
+    pub units: std::sync::OnceLock<Option<crate::units::Layout>>,
     digest: [u8; 32],
 }
 
@@ -152,7 +154,8 @@ impl Reference {
         let color = ColorSignature::of(&cutout);
         let small = cutout.shrunk(options.compare_px * 3 / 2)?;
         let appearance = Appearance::of(&cutout)?;
-        Ok(Self { product, name, cutout, small, features, color, appearance, digest: hash.finalize().into() })
+        let units = std::sync::OnceLock::new();
+        Ok(Self { product, name, cutout, small, features, color, appearance, units, digest: hash.finalize().into() })
     }
 
     pub fn full_name(&self) -> String {

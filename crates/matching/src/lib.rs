@@ -34,6 +34,7 @@ mod register;
 mod scene;
 mod search;
 pub mod store;
+mod units;
 
 pub use appearance::{LOOK_LEN, look};
 pub use compare::{ANOMALY_THRESHOLD, Discrepancy};
@@ -45,3 +46,4 @@ pub use gallery::{Candidate, Enrolled, Gallery, GalleryOptions, IDENTITY_THRESHO
 pub use locate::Located;
 pub use patches::{MIN_PICTURES, PatchMemory, PatchVerdict};
 pub use scene::Scene;
+pub use units::{UnitCount, Units};

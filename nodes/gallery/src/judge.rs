@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use intact_msgs::msg::{GalleryReport, Inspection, ItemArrival, ItemInstance, ProductScore, StageTiming};
 use matching::learning::{Damage, Sighting};
-use matching::{Candidate, Cutout, Discrepancy, Gallery, Identification, Item};
+use matching::{Candidate, Cutout, Discrepancy, Gallery, Identification, Item, UnitCount};
 use ros_interfaces::sensor_msgs::msg::Image;
 use ros_interfaces::std_msgs::msg::Header;
 use vision::ros::{color_from_ros, color_to_ros, heatmap_from_ros, heatmap_to_ros, mask_from_ros};
@@ -143,7 +143,10 @@ impl Case<'_> {
             if let Some(discrepancy) = self.gallery.compare(&item, &product.product).map_err(|e| e.to_string())? {
                 tell_discrepancy(&mut report, discrepancy, rect, pictures)?;
             }
-            report.learned = self.learn(item_id, instance, &item, product, rect);
+            if let Some(units) = self.gallery.count_units(&item, &product.product).map_err(|e| e.to_string())? {
+                tell_units(&mut report, &units);
+            }
+            report.learned = self.learn(item_id, instance, &item, product, rect, report.units_missing > 0);
             report.design_change = self.open_designs.contains_key(&product.product) || report.learned.starts_with(NEW_DESIGN);
         }
         let ms = |d: std::time::Duration| d.as_secs_f32() * 1e3;
@@ -155,7 +158,7 @@ impl Case<'_> {
     }
 
     /// What learning does with the item, in words. A failure there is no failure of the judgement.
-    fn learn(&self, item_id: &str, instance: &ItemInstance, item: &Item, product: &Candidate, rect: Rect) -> String {
+    fn learn(&self, item_id: &str, instance: &ItemInstance, item: &Item, product: &Candidate, rect: Rect, is_incomplete: bool) -> String {
         let Some(class) = self.class else { return String::new() };
         let heat = heatmap_from_ros(&self.inspection.heatmap).ok().and_then(|map| {
             let rows = (rect.y..rect.y + rect.h).map(|y| {
@@ -169,7 +172,7 @@ impl Case<'_> {
             capture: &format!("{}@{}", self.inspection.camera, self.inspection.header.stamp.nanos()),
             identity: product.score,
             picture: item,
-            doubt: self.doubt(instance, &product.product),
+            doubt: if is_incomplete { Some("a unit is missing") } else { self.doubt(instance, &product.product) },
             damage: Damage {
                 score: instance.damage_score.max(self.inspection.damage_score),
                 threshold: self.inspection.damage_threshold,
@@ -233,6 +236,17 @@ pub(crate) fn given_up(inspection: &Inspection, gallery: &Gallery, error: &str) 
         open_designs: &BTreeMap::new(),
     };
     case.failed(inspection.item_id.clone(), error.to_owned())
+}
+
+/// A missing unit is a change like any other, also where nothing could be registered.
+fn tell_units(report: &mut GalleryReport, units: &UnitCount) {
+    report.units_expected = units.expected;
+    report.units_seen = units.seen;
+    report.units_missing = units.missing.len() as u32;
+    if report.units_missing > 0 {
+        report.anomaly_score = report.anomaly_score.max(units.score);
+        report.coverage = report.coverage.max(units.coverage());
+    }
 }
 
 fn tell_discrepancy(report: &mut GalleryReport, found: Discrepancy, rect: Rect, pictures: &Pictures) -> Result<(), String> {

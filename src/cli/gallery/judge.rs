@@ -10,7 +10,7 @@ use clap::Args;
 use inspection::Inspector;
 use matching::{
     ANOMALY_THRESHOLD, Cutout, Discrepancy, FeatureOptions, FindingKind, Gallery, GalleryOptions, Identification, PatchMemory, Scene,
-    store as pictures, store::Decoded,
+    UnitCount, store as pictures, store::Decoded,
 };
 use references::Store;
 use serde::Serialize;
@@ -71,7 +71,7 @@ struct FindingLine {
     score: f32,
 }
 
-/// Units of a set; null: not counted.
+/// Units of a set; null: the product has none that its references agree about, or the picture shows none.
 #[derive(Debug, Default, Serialize)]
 struct Units {
     expected: Option<u32>,
@@ -182,14 +182,25 @@ fn find(gallery: &Gallery, image: &Path, candidates: Option<&[String]>) -> Resul
     found.map_err(|e| e.to_string())
 }
 
-/// What a picture of a product differs in, and where its cutout lies in the picture. `None`: nothing could be compared.
-fn compare(gallery: &Gallery, product: &str, image: &Path) -> Result<Option<(Discrepancy, Rect)>, String> {
+/// What was found of one picture.
+struct Compared {
+    /// `None`: nothing could be compared.
+    discrepancy: Option<Discrepancy>,
+    /// `None`: nothing was counted.
+    units: Option<UnitCount>,
+    /// Where the cutout lies in the picture.
+    rect: Rect,
+}
+
+/// What a picture of a product differs in.
+fn compare(gallery: &Gallery, product: &str, image: &Path) -> Result<Compared, String> {
     let Decoded { cutout, rect, is_cut_out } = pictures::read_whole(image)?;
     let located = if is_cut_out { None } else { locate(gallery, product, &cutout).map_err(|e| e.to_string())? };
     let (cutout, rect) = located.unwrap_or((cutout, rect));
     let item = gallery.prepare(cutout).map_err(|e| e.to_string())?;
-    let found = gallery.compare(&item, product).map_err(|e| e.to_string())?;
-    Ok(found.map(|discrepancy| (discrepancy, rect)))
+    let discrepancy = gallery.compare(&item, product).map_err(|e| e.to_string())?;
+    let units = gallery.count_units(&item, product).map_err(|e| e.to_string())?;
+    Ok(Compared { discrepancy, units, rect })
 }
 
 fn locate(gallery: &Gallery, product: &str, picture: &Cutout) -> Result<Option<(Cutout, Rect)>, matching::MatchError> {
@@ -197,15 +208,24 @@ fn locate(gallery: &Gallery, product: &str, picture: &Cutout) -> Result<Option<(
     Ok(gallery.locate(&scene, product)?.map(|located| (located.cutout, located.rect)))
 }
 
-fn tell(line: &mut VerifyLine, found: Option<(Discrepancy, Rect)>, image: &Path) {
-    let Some((found, rect)) = found else { return };
-    line.anomaly_score = Some(found.score);
-    line.coverage = found.coverage;
-    let findings = found.findings.iter();
-    line.findings = findings
-        .map(|f| FindingLine { kind: f.kind.name(), bbox: [rect.x + f.bbox.x, rect.y + f.bbox.y, f.bbox.w, f.bbox.h], score: f.score })
-        .collect();
-    line.explained_away = explained_away(&found, rect, image);
+fn tell(line: &mut VerifyLine, Compared { discrepancy, units, rect }: Compared, image: &Path) {
+    let in_picture = |b: &Rect| [rect.x + b.x, rect.y + b.y, b.w, b.h];
+    if let Some(found) = discrepancy {
+        line.anomaly_score = Some(found.score);
+        line.coverage = found.coverage;
+        let findings = found.findings.iter();
+        line.findings = findings.map(|f| FindingLine { kind: f.kind.name(), bbox: in_picture(&f.bbox), score: f.score }).collect();
+        line.explained_away = explained_away(&found, rect, image);
+    }
+    let Some(units) = units else { return };
+    line.units = Units { expected: Some(units.expected), seen: Some(units.seen) };
+    for place in &units.missing {
+        line.findings.push(FindingLine { kind: FindingKind::MissingUnit.name(), bbox: in_picture(place), score: units.score });
+    }
+    if !units.missing.is_empty() {
+        line.anomaly_score = Some(line.anomaly_score.unwrap_or(0.0).max(units.score));
+        line.coverage = line.coverage.max(units.coverage());
+    }
 }
 
 /// The patches of a product's references; `None` when they are too few to show what varies.

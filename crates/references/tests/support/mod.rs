@@ -49,7 +49,8 @@ pub fn server(test: &str) -> Option<&'static Server> {
     let server = SERVER.get_or_init(start).as_ref();
     if server.is_none() {
         // Past the test harness's capture.
-        writeln!(std::io::stderr(), "SKIPPED on PostgreSQL: {test}: no pgserver among the Python peers; run `make setup`").unwrap();
+        let said = format!("SKIPPED on PostgreSQL: {test}: no pgserver among the Python peers; run `make setup`\n");
+        std::io::stderr().write_all(said.as_bytes()).unwrap();
     }
     server
 }

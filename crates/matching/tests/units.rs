@@ -1,0 +1,62 @@
+//! Countable units on drawn cards.
+#![allow(clippy::unwrap_used)]
+
+use matching::{Cutout, Units};
+use vision::ColorImage;
+
+const WIDTH: u32 = 300;
+const HEIGHT: u32 = 220;
+
+/// A printed card with red domes at the named places of three columns and two rows, seen at a turn.
+fn card(turn_rad: f32, present: &[usize], paper_on: Option<usize>) -> Cutout {
+    let (c, s) = (turn_rad.cos(), turn_rad.sin());
+    let mut mask = Vec::new();
+    let mut data = Vec::new();
+    for i in 0..WIDTH * HEIGHT {
+        let (x, y) = ((i % WIDTH) as f32 - 150.0, (i / WIDTH) as f32 - 110.0);
+        let (u, v) = (c * x + s * y, c * y - s * x);
+        mask.push(u.abs() < 100.0 && v.abs() < 70.0);
+        let at = |n: usize| ((n % 3) as f32 * 60.0 - 60.0, (n / 3) as f32 * 60.0 - 25.0);
+        let dome = |n: &usize| (u - at(*n).0).hypot(v - at(*n).1) < 22.0;
+        let paper = paper_on.is_some_and(|n| (u - at(n).0).abs() < 28.0 && (v - at(n).1).abs() < 28.0);
+        data.extend(match () {
+            () if paper => [240, 240, 238],
+            () if present.iter().any(dome) => [190, 40, 50],
+            () => [60, 90 + (v + 70.0).max(0.0) as u8 / 3, 150],
+        });
+    }
+    Cutout::masked(ColorImage::new(WIDTH, HEIGHT, data).unwrap(), mask).unwrap()
+}
+
+fn units() -> Units {
+    Units::of(&[card(0.0, &[0, 1, 2, 3, 4, 5], None), card(0.4, &[0, 1, 2, 3, 4, 5], None)]).unwrap()
+}
+
+#[test]
+fn counts_what_is_there_in_any_turn_and_names_the_place_of_what_is_not() {
+    let units = units();
+    assert_eq!(units.expected(), Some(6));
+    let whole = units.count(&card(2.0, &[0, 1, 2, 3, 4, 5], None)).unwrap().unwrap();
+    assert_eq!((whole.seen, whole.hidden, whole.missing.len(), whole.score), (6, 0, 0, 0.0));
+    let broken = units.count(&card(0.0, &[0, 1, 2, 4, 5], None)).unwrap().unwrap();
+    assert_eq!((broken.expected, broken.seen, broken.hidden, broken.missing.len()), (6, 5, 0, 1));
+    let place = broken.missing[0];
+    let middle = (place.x + place.w / 2, place.y + place.h / 2);
+    assert!(broken.score > 0.5 && middle.0.abs_diff(90) < 8 && middle.1.abs_diff(145) < 8, "{broken:?}");
+}
+
+#[test]
+fn what_lies_under_a_label_is_hidden_and_not_missing() {
+    let count = units().count(&card(0.3, &[0, 1, 2, 3, 4, 5], Some(4))).unwrap().unwrap();
+    assert_eq!((count.seen, count.hidden, count.missing.len(), count.score), (5, 1, 0, 0.0));
+}
+
+#[test]
+fn nothing_is_said_of_the_back_of_a_card_or_of_things_without_units() {
+    assert_eq!(units().count(&card(0.0, &[], None)).unwrap(), None, "no unit in view: it may lie on its back");
+    let plain = Units::of(&[card(0.0, &[], None), card(0.4, &[], None)]).unwrap();
+    assert_eq!((plain.expected(), plain.count(&card(0.0, &[0, 1], None)).unwrap()), (None, None));
+    // Views that do not agree say nothing.
+    let odd = Units::of(&[card(0.0, &[0, 1, 2], None), card(0.0, &[0, 1, 2, 3], None)]).unwrap();
+    assert_eq!(odd.expected(), None);
+}
