@@ -131,6 +131,7 @@ fn worst_flag(q: &Quality, p: &QualityPolicy) -> Option<Disposition> {
     [
         (q.blurred, p.blurred),
         (q.clipped, p.clipped),
+        (q.occluded, p.occluded),
         (q.overexposed, p.overexposed),
         (q.underexposed, p.underexposed),
         (q.depth_missing, p.depth_missing),

@@ -24,6 +24,8 @@ pub struct Quality {
     pub blurred: bool,
     /// The item touches the picture's border.
     pub clipped: bool,
+    /// Hidden in part by something nearer to the camera.
+    pub occluded: bool,
     /// A large part of the item is saturated.
     pub overexposed: bool,
     /// A large part of the item is black.

@@ -46,6 +46,8 @@ pub struct QualityPolicy {
     pub blurred: Disposition,
     /// Cut off by the picture's border.
     pub clipped: Disposition,
+    /// Hidden in part by something nearer to the camera.
+    pub occluded: Disposition,
     /// Saturated.
     pub overexposed: Disposition,
     /// Black.
@@ -63,6 +65,7 @@ impl Default for QualityPolicy {
         Self {
             blurred: Disposition::Reimage,
             clipped: Disposition::Reimage,
+            occluded: Disposition::Reimage,
             overexposed: Disposition::Reimage,
             underexposed: Disposition::Reimage,
             depth_missing: Disposition::Reimage,

@@ -106,6 +106,7 @@ fn each_doubt_has_its_disposition_and_reason() {
         ("two items", |e| edit_inspection(e, |i| i.instances.push(i.instances[0].clone())), "SIDELINE", &["MULTIPLE_ITEMS"]),
         ("blurred", |e| flag(e, |q| q.blurred = true), "REIMAGE", &["LOW_QUALITY"]),
         ("clipped", |e| flag(e, |q| q.clipped = true), "REIMAGE", &["LOW_QUALITY"]),
+        ("occluded", |e| flag(e, |q| q.occluded = true), "REIMAGE", &["LOW_QUALITY"]),
         ("overexposed", |e| flag(e, |q| q.overexposed = true), "REIMAGE", &["LOW_QUALITY"]),
         ("underexposed", |e| flag(e, |q| q.underexposed = true), "REIMAGE", &["LOW_QUALITY"]),
         ("depth in another unit", |e| flag(e, |q| q.depth_unit_suspect = true), "SIDELINE", &["LOW_QUALITY"]),
@@ -249,10 +250,10 @@ fn any_score() -> impl Strategy<Value = f32> {
 prop_compose! {
     fn any_instance()(
         instance_id in 0_u16..4, damage_score in any_score(), has_pick in prop::bool::weighted(0.8),
-        z in prop_oneof![8 => Just(1.0), 1 => Just(f64::NAN)], flags in prop::array::uniform7(prop::bool::weighted(0.1)),
+        z in prop_oneof![8 => Just(1.0), 1 => Just(f64::NAN)], flags in prop::array::uniform8(prop::bool::weighted(0.1)),
     ) -> Instance {
-        let [blurred, clipped, overexposed, underexposed, depth_missing, depth_unit_suspect, background_missing] = flags;
-        let quality = Quality { blurred, clipped, overexposed, underexposed, depth_missing, depth_unit_suspect, background_missing };
+        let [blurred, clipped, occluded, overexposed, underexposed, depth_missing, depth_unit_suspect, background_missing] = flags;
+        let quality = Quality { blurred, clipped, occluded, overexposed, underexposed, depth_missing, depth_unit_suspect, background_missing };
         let mut pick = pick();
         pick.position_m[2] = z;
         Instance { instance_id, damage_score, quality, pick: has_pick.then_some(pick) }

@@ -21,7 +21,7 @@ const NEARER_M: f32 = 0.012;
 /// Pixels to both sides of the outline where depth is compared: sensors mix near and far on the outline itself.
 const BESIDE_PX: isize = 3;
 
-/// Doubts about one item's inspection; fields as in `intact_msgs/QualityFlags`, which lacks `occluded` so far.
+/// Doubts about one item's inspection; fields as in `intact_msgs/QualityFlags`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// Sharpness below the floor.

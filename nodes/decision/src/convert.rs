@@ -41,6 +41,7 @@ fn instance(m: &msg::ItemInstance) -> d::Instance {
         quality: d::Quality {
             blurred: q.blurred,
             clipped: q.clipped,
+            occluded: q.occluded,
             overexposed: q.overexposed,
             underexposed: q.underexposed,
             depth_missing: q.depth_missing,

@@ -33,6 +33,8 @@ node_kit::parameters! {
         on_blurred: String = "reimage".into(), choices ["sort", "reimage", "sideline"], dynamic;
         /// What an item that the picture's border cuts leads to.
         on_clipped: String = "reimage".into(), choices ["sort", "reimage", "sideline"], dynamic;
+        /// What an item that something nearer to the camera hides in part leads to.
+        on_occluded: String = "reimage".into(), choices ["sort", "reimage", "sideline"], dynamic;
         /// What a saturated item leads to.
         on_overexposed: String = "reimage".into(), choices ["sort", "reimage", "sideline"], dynamic;
         /// What a black item leads to.
@@ -74,6 +76,7 @@ impl DecisionParams {
         let quality = QualityPolicy {
             blurred: reaction(&self.on_blurred),
             clipped: reaction(&self.on_clipped),
+            occluded: reaction(&self.on_occluded),
             overexposed: reaction(&self.on_overexposed),
             underexposed: reaction(&self.on_underexposed),
             depth_missing: reaction(&self.on_depth_missing),

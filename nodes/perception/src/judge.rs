@@ -188,6 +188,7 @@ fn quality(item: &InspectedItem) -> QualityFlags {
     QualityFlags {
         blurred: q.blurred,
         clipped: q.clipped,
+        occluded: q.occluded,
         overexposed: q.overexposed,
         underexposed: q.underexposed,
         depth_missing: q.depth_missing,
