@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Fits the decision trees of the classical damage scorer to cues and writes trees.txt.
 
-    for s in 500..509 520..529 540..548 560..570; do
-        cargo run -p inspection --example booth_cues -- --seeds $s --items 60 > cues-$s.csv; done
+    for s in $(seq 700 714); do
+        cargo run -p inspection --example booth_cues -- --split train --seeds $s..$((s + 1)) --items 400 > cues-$s.csv; done
     cargo run -p inspection --example evaluate -- --cues real.csv
-    python3 models/classical/fit_trees.py --real real.csv --false-alarms 0.085 -o crates/inspection/src/damage/trees.txt cues-*.csv
+    python3 models/classical/fit_trees.py --real real.csv --false-alarms 0.07 -o crates/inspection/src/damage/trees.txt cues-*.csv
 
-Needs numpy, pandas and scikit-learn. Booth items: gross damage against intact (minor damage is left out: a person may
-well sort it). Real, undamaged goods count as intact. The bias is set on out-of-fold scores, folds by booth seed, so that
+Needs numpy, pandas and scikit-learn. Booth items: gross damage against intact;
+minor damage counts less (`--minor-weight`: a person may well sort it). Real, undamaged goods count as intact. The bias is set on out-of-fold scores, folds by booth seed, so that
 0.5 is the score above which the given share of intact items lies.
 """
 

@@ -3,7 +3,7 @@
     dds_peer.py --domain N [--send TOPIC TYPE JSON]... [--receive TOPIC TYPE COUNT]... [--timeout S]
 
 Topics are ROS names (`/chatter`), types `std_msgs/String` or `intact_msgs/ItemArrival`. Waits until every topic that it
-sends is matched, sends each message once, then waits for the messages to receive and prints each as one JSON line
+sends or receives is matched (so that whoever hears it may speak: volatile topics do not repeat what came before), sends each message once, then waits for the messages to receive and prints each as one JSON line
 `{"topic", "message"}`. Exit code 0 when all came, 3 when time ran out. Loopback only.
 """
 
@@ -56,7 +56,10 @@ def main():
         if topic not in writers:
             writers[topic] = DataWriter(participant, Topic(participant, "rt" + topic, TYPES[kind]), qos=QOS)
         messages.append((writers[topic], from_json(TYPES[kind], json.loads(text))))
-    while any(not writer.get_matched_subscriptions() for writer in writers.values()):
+    def unmatched():
+        return any(not w.get_matched_subscriptions() for w in writers.values()) or any(not r.get_matched_publications() for _, _, r in readers)
+
+    while unmatched():
         if time.monotonic() > deadline:
             sys.exit(3)
         time.sleep(0.01)

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run -p inspection --example booth_cues -- --seeds 100..110 --items 200 [--split train|validation|test] > cues.csv
 //! ```
-//! Every third capture is also measured without the picture of the empty tray, unless its only damage lies beside it.
+//! With `--bare` every third capture is also measured without the picture of the empty tray, unless something is spilt.
 //! Without `--split` the booth of `intact booth bag`: every family, every way of damaging.
 //! Columns: seed, index, family, look-alike (0/1), label (`intact`, `minor`, `gross`), types of the damage (`+`), score
 //! of the current scorer, items found, then the cues by name.
@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("test") => Some(Part::Test),
         Some(other) => return Err(format!("--split {other}: train, validation or test").into()),
     };
+    let bare = std::env::args().any(|a| a == "--bare");
     let mut out = std::io::stdout().lock();
     writeln!(out, "seed,index,family,lookalike,label,types,score,found,{}", CUE_NAMES.join(","))?;
     for seed in from.parse::<u64>()?..to.parse::<u64>()? {
@@ -39,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let capture = booth.capture(index);
             print_item(&mut out, seed, index, &capture, Some(&background))?;
             // Matter beside the item is seen against the empty tray only.
-            if index % 3 == 0 && capture.truth.damage.iter().all(|d| d.kaputt != KaputtType::Spillage) {
+            if bare && index.is_multiple_of(3) && capture.truth.damage.iter().all(|d| d.kaputt != KaputtType::Spillage) {
                 print_item(&mut out, seed, index, &capture, None)?;
             }
         }

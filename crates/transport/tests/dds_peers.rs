@@ -150,8 +150,9 @@ fn cyclone_dds_sends_and_receives() {
     let mut peer = Peer(child);
 
     assert!(eventually(LONG, || chatter.remote_readers() == 1 && echo.remote_readers() == 1), "Cyclone did not match");
-    ["hello", "wörld"].iter().for_each(|data| chatter.publish(RosString { data: (*data).into() }).unwrap());
+    // Cyclone speaks when it has matched both ways: from here on it hears us.
     assert!(eventually(LONG, || !arrivals.lock().unwrap().is_empty()), "Cyclone's arrival did not come");
+    ["hello", "wörld"].iter().for_each(|data| chatter.publish(RosString { data: (*data).into() }).unwrap());
     let expected = ItemArrival {
         header: Header { stamp: Time { sec: 7, nanosec: 8 }, frame_id: "tray".into() },
         item_id: "it-1".into(),
