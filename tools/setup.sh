@@ -24,7 +24,7 @@ system_packages() {
 
 install_rust() {
     echo "installing Rust with rustup (rust-toolchain.toml picks the version)"
-    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y -q --no-modify-path --default-toolchain none || return 1
+    curl --proto '=https' --tlsv1.2 -sSf https://static.rust-lang.org/rustup/rustup-init.sh | sh -s -- -y -q --no-modify-path --default-toolchain none || return 1
     "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" --version
 }
 
