@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use intact_msgs::msg::Outcome;
+
 use crate::replay::decisions;
-use crate::support::{intact_ok, real_data};
+use crate::support::{intact_ok, json_lines, real_data};
 
 /// Folder, options of the run, ids that must be decided.
 fn import_and_run(folder: &str, more: &[&str]) -> Option<Vec<serde_json::Value>> {
@@ -28,6 +30,26 @@ fn single_items_are_found_and_decided() {
         assert!(line["damage_score"].is_number(), "{line}");
         assert!(!line["reasons"].to_string().contains("MULTIPLE_ITEMS"), "one item is one item: {line}");
     }
+}
+
+/// Where the camera stood is not in these captures; with a pose given, sorted items are picked up and laid into their bin.
+#[test]
+fn sorted_items_of_real_captures_are_carried_out() {
+    let Some(data) = real_data("real captures to the robot", "rgbd_single_item") else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (bag, record, ledger) = (path("bag"), path("record"), path("ledger.sqlite"));
+    intact_ok(&["bag", "import", &data.display().to_string(), "-o", &bag]);
+    let pose = "camera:extrinsics.camera:=[0.1, 0.0, 0.65, 0.0, 0.9, 0.0]"; // looks down at the tray, as these captures do
+    let run = ["run", "--bag", &bag, "--lockstep", "--json", "--record", &record, "--ledger", &ledger, "--ros-args", "-p", pose];
+    let lines = json_lines(&intact_ok(&run));
+    let sorted: BTreeSet<&str> = lines.iter().filter(|l| l["disposition"] == "SORT").map(|l| l["item_id"].as_str().unwrap()).collect();
+    assert!(!sorted.is_empty(), "{lines:#?}");
+    let recorded = bag::Bag::open(std::path::Path::new(&record)).unwrap();
+    let outcome = |m: bag::BagMessage| (&*m.topic == "/outcome").then(|| m.decode::<Outcome>().unwrap());
+    let diverted = recorded.messages().filter_map(Result::ok).filter_map(outcome).filter(|o| o.result == Outcome::DIVERTED);
+    let diverted: BTreeSet<String> = diverted.map(|o| o.item_id).collect();
+    assert!(sorted.iter().any(|id| diverted.contains(*id)), "sorted {sorted:?}, diverted {diverted:?}");
 }
 
 #[test]

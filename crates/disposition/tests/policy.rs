@@ -317,7 +317,7 @@ fn may_be_sorted(e: &Evidence, p: &Policy) -> bool {
         && i.instances.iter().all(|x| unit(x.damage_score))
         && subject.damage_score <= i.damage_threshold
         && (e.instance_id.is_some() || i.damage_score <= i.damage_threshold)
-        && !(q.blurred || q.clipped || q.overexposed || q.underexposed || q.depth_missing || q.depth_unit_suspect)
+        && !(q.blurred || q.clipped || q.occluded || q.overexposed || q.underexposed || q.depth_missing || q.depth_unit_suspect)
         && subject.pick.as_ref().is_some_and(|p| p.is_sound())
         && !(e.deadline_expired || e.duplicate || e.contradictory || e.transform_missing)
 }
