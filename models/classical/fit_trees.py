@@ -130,6 +130,15 @@ def report(d, raw, limit):
         print(f"  {t}: {len(own)}, missed {own.missed.mean():.2f}")
 
 
+def report_families(d, raw, limit):
+    """The same a family: where alarms and misses come from."""
+    for family in sorted(set(d.booth.family)):
+        own = (d.booth.family == family).to_numpy()
+        good, bad = raw[own & d.intact], raw[own & d.gross]
+        print(f"  {family}: {len(good)} intact, alarms {(good > limit).mean():.3f}; {len(bad)} gross, found {(bad > limit).mean():.3f}; "
+              f"AUROC {auroc(bad, good):.3f}")
+
+
 def report_left_out(d, target, limit):
     """Alarms on each source of real goods by trees that never saw that source."""
     every = np.ones(len(d.x), bool)
@@ -149,6 +158,7 @@ def main():
         raw[test] = d.fit(Both(), rows, damaged).decision_function(d.x[test])
     limit = np.quantile(raw[d.intact], 1 - a.false_alarms)
     report(d, raw, limit)
+    report_families(d, raw, limit)
     report_left_out(d, damaged, limit)
     everything = np.ones(len(d.x), bool)
     with open(a.out, "w") as file:
