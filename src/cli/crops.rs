@@ -1,5 +1,6 @@
 //! `intact crops`: what a damage model sees of each item of a data set, for training (`training/README.md`).
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{BufWriter, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -128,12 +129,12 @@ fn cut(job: &Job, tray: Option<&EmptyTray>, side: usize) -> Result<Vec<Row>> {
         let classical = input.classical.map(|s| s.to_string()).unwrap_or_default();
         let text = format!(
             "{},{},{},{},{},{},{},{},{},{x},{y},{w},{h},{classical}",
-            sample.id,
-            sample.item,
+            field(&sample.id),
+            field(&sample.item),
             input.id,
-            sample.family,
-            sample.material,
-            sample.lookalike,
+            field(&sample.family),
+            field(&sample.material),
+            field(&sample.lookalike),
             u8::from(sample.damaged),
             u8::from(sample.major),
             sample.types.join("+")
@@ -141,6 +142,11 @@ fn cut(job: &Job, tray: Option<&EmptyTray>, side: usize) -> Result<Vec<Row>> {
         Row { input, damage, text }
     });
     Ok(rows.collect())
+}
+
+/// A field of the table: between quotes where it holds what separates fields or rows (RFC 4180).
+fn field(text: &str) -> Cow<'_, str> {
+    if text.contains([',', '"', '\n', '\r']) { Cow::Owned(format!("\"{}\"", text.replace('"', "\"\""))) } else { Cow::Borrowed(text) }
 }
 
 /// Damage bits of the crop, nearest pixel.
@@ -214,5 +220,17 @@ impl Npy {
         self.file.write_all(&header)?;
         self.file.flush()?;
         Ok(self.n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::field;
+
+    #[test]
+    fn a_comma_in_a_name_does_not_shift_the_columns() {
+        assert_eq!(field("arc"), "arc");
+        assert_eq!(field("mosd, depth"), "\"mosd, depth\"");
+        assert_eq!(field("a \"b\""), "\"a \"\"b\"\"\"");
     }
 }

@@ -235,6 +235,13 @@ fn plan(args: &RunArgs) -> Result<Plan> {
         Some(SourceName::Topics) => drop(plan.set::<Camera>("source", "topics".to_owned())),
         None => {}
     }
+    if plan.get::<Camera>("source") == Some(ParameterValue::from("booth".to_owned())) {
+        let cameras = match plan.get::<Camera>("booth_cameras") {
+            Some(ParameterValue::Integer(n)) => usize::try_from(n).unwrap_or(1),
+            _ => 1,
+        };
+        look_through(camera::booth_cameras(cameras), &mut plan);
+    }
     // In lockstep time waits for the work, and for nothing else.
     if let Some(rate) = args.rate.or(args.lockstep.then_some(0.0)) {
         plan.set::<Camera>("rate", rate);
@@ -289,16 +296,26 @@ fn plan(args: &RunArgs) -> Result<Plan> {
 fn look_through_cameras_of(bag: &Path, plan: &mut Plan) -> Result<()> {
     let bag = bag::Bag::open(bag)?;
     let topics = bag.topics();
-    let list = |plan: &Plan, name: &str| match plan.get::<Camera>(name) {
-        Some(ParameterValue::StringArray(list)) => list,
-        _ => Vec::new(),
-    };
     let has_arrivals = topics.iter().any(|t| t.messages > 0 && t.type_name == "intact_msgs/msg/ItemArrival");
     if !has_arrivals && !plan.parameters.for_node(&plan.namespace, Camera::NAME).contains_key("arrivals") {
         plan.set::<Camera>("arrivals", "settling".to_owned());
     }
     // A bag that the camera cannot play is its to refuse, with the same words.
-    let Ok(found) = camera::cameras_of_bag(topics, &list(plan, "color_topics")) else { return Ok(()) };
+    if let Ok(found) = camera::cameras_of_bag(topics, &list(plan, "color_topics")) {
+        look_through(found, plan);
+    }
+    Ok(())
+}
+
+fn list(plan: &Plan, name: &str) -> Vec<String> {
+    match plan.get::<Camera>(name) {
+        Some(ParameterValue::StringArray(list)) => list,
+        _ => Vec::new(),
+    }
+}
+
+/// Tells the nodes behind the camera which cameras there are, unless the parameters do.
+fn look_through(found: Vec<String>, plan: &mut Plan) {
     // `camera.cameras` gives them other names.
     let named = list(plan, "cameras");
     let cameras = ParameterValue::StringArray(if named.is_empty() { found } else { named });
@@ -311,7 +328,6 @@ fn look_through_cameras_of(bag: &Path, plan: &mut Plan) -> Result<()> {
     fill::<Gallery>(plan, &cameras);
     fill::<Viewer>(plan, &cameras);
     fill::<Recorder>(plan, &cameras);
-    Ok(())
 }
 
 fn context_options(args: &RunArgs) -> Result<ContextOptions> {

@@ -1,6 +1,8 @@
 //! `intact gallery`: what it keeps, what it says of pictures, and how it fails.
 
+use std::io::Write as _;
 use std::path::Path;
+use std::process::Command;
 
 use image::{Rgb, RgbImage};
 use serde_json::Value;
@@ -8,7 +10,7 @@ use serde_json::Value;
 #[path = "../../crates/references/tests/support/mod.rs"]
 mod galleries;
 
-use crate::support::{intact, intact_ok, json_lines, real_data};
+use crate::support::{intact, intact_ok, json_lines, program, real_data};
 
 /// Print of its own for each seed: blocks of six colours.
 fn print(seed: u32, width: u32, height: u32) -> RgbImage {
@@ -144,6 +146,92 @@ fn keeps_retires_rolls_back_exports_and_checks() {
         assert!(Path::new(&desk.path("out/tea/side.png")).is_file());
         assert_eq!(desk.run(&["check"])[0]["ok"], true);
     });
+}
+
+/// A gallery that lies on a read-only medium is read, by the commands and by the cell; what would change it is refused.
+#[test]
+fn a_read_only_medium_is_read_and_not_written() {
+    let desk = Desk::new();
+    let item = desk.save("item.png", &on_a_table(&print(1, 180, 140)));
+    let gallery = desk.url();
+    let fixed = r#"mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" || exit 77; exec "$@""#;
+    let on_medium = |args: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "bash", "-c", fixed]).arg(desk.dir.path()).arg(program("intact")).args(args);
+        let output = command.env("ROS_AUTOMATIC_DISCOVERY_RANGE", "OFF").output().ok()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let usable = output.status.code() != Some(77) && !said.contains("unshare:");
+        usable.then(|| (output.status.code(), json_lines(&String::from_utf8_lossy(&output.stdout)), said))
+    };
+    let Some((code, listed, said)) = on_medium(&["gallery", "list", "--gallery", &gallery, "--json"]) else {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: read-only medium: no private mount namespace here (it needs root)");
+        return;
+    };
+    assert_eq!((code, listed.len()), (Some(0), 2), "{said}");
+    let (_, found, said) = on_medium(&["gallery", "identify", &item, "--gallery", &gallery, "--json"]).unwrap();
+    assert_eq!((&found[0]["decision"], &found[0]["ranking"][0]["product"]), (&"match".into(), &"tea".into()), "{said}");
+    let cell = ["run", "--source", "booth", "--items", "2", "--lockstep", "--json", "--references", &gallery];
+    let (code, decided, said) = on_medium(&cell).unwrap();
+    assert_eq!((code, decided.len()), (Some(0), 2), "the cell needs to write nothing there: {said}");
+    let learning = [&cell[..], &["--ros-args", "-p", "gallery:learning:=watch"]].concat();
+    let (code, _, said) = on_medium(&learning).unwrap();
+    assert!(code == Some(2) && said.contains("`learning`") && said.contains("read-only"), "{code:?} {said}");
+    for change in [vec!["enrol", "--product", "tea", &item], vec!["retire", "--product", "tea"]] {
+        let (code, _, said) = on_medium(&[&["gallery"], change.as_slice(), &["--gallery", &gallery]].concat()).unwrap();
+        assert!(code == Some(2) && said.contains("read-only") && said.lines().count() == 1, "{change:?}: {code:?} {said}");
+    }
+    assert_eq!(desk.run(&["list"]), listed, "nothing was changed");
+}
+
+/// A person enrols what passed by: items of the product (barcode) that perception finds one of and whole.
+#[test]
+fn enrols_the_items_of_a_bag() {
+    let desk = Desk::new();
+    let (bag, truth) = (desk.path("scene"), desk.path("truth.json"));
+    intact_ok(&["booth", "bag", "--seed", "31", "--items", "12", "--damaged", "0.5", "--out", &bag, "--truth", &truth]);
+    let truth: Value = serde_json::from_slice(&std::fs::read(&truth).unwrap()).unwrap();
+    let items = truth["items"].as_array().unwrap();
+    let mut enrolled = Vec::new();
+    let mut products: Vec<&str> = items.iter().map(|i| i["product"].as_str().unwrap()).collect();
+    products.sort_unstable();
+    products.dedup();
+    for product in products {
+        let url = desk.url();
+        let output = intact(&["gallery", "enrol", "--product", product, &bag, "--gallery", &url, "--json"]);
+        for line in json_lines(&String::from_utf8_lossy(&output.stdout)) {
+            assert!(line["picture"].as_str().unwrap().starts_with(&bag), "{line}");
+            if let Some(name) = line["reference"].as_str() {
+                let item = items.iter().find(|i| i["item_id"] == name).expect("an item of the bag");
+                // A label that cannot be read is no other product's: a person says what it is.
+                enrolled.push((name.to_owned(), item["product"] == product, item["gross"] == true));
+            } else {
+                let why = line["error"].as_str().unwrap();
+                assert!(why.contains("perception sees damage") || why.contains("items are in view"), "{line}");
+            }
+        }
+    }
+    let right = enrolled.iter().filter(|(_, own, _)| *own).count();
+    assert!(right >= 4, "the whole items are enrolled: {enrolled:?}");
+    let hurt = enrolled.iter().filter(|(_, own, gross)| *own && *gross).count();
+    assert!(hurt <= 1, "what perception finds damaged is no reference: {enrolled:?}");
+    let again = desk.fails(&["enrol", "--product", "tea", &desk.path("nothing.mcap")]);
+    assert!(again.0 == Some(2) && again.2.contains("nothing.mcap"), "{again:?}");
+}
+
+/// `intact booth generate` writes Kaputt's tables: its references come with their masks, an item's under its identifier.
+#[test]
+fn imports_and_enrols_from_kaputts_tables() {
+    let desk = Desk::new();
+    let set = desk.path("set");
+    intact_ok(&["booth", "generate", "--seed", "9", "--items", "3", "--out", &set]);
+    let lines = desk.run(&["import", &set]);
+    assert!(lines.len() >= 3 && lines.iter().all(|l| l["state"] == "active" && l["features"].as_u64().is_some()), "{lines:?}");
+    let first = lines[0]["product"].as_str().unwrap();
+    assert_eq!(desk.run(&["enrol", "--product", first, &set])[0]["state"], "known", "one product of the same tables");
+    let (code, _, said) = desk.fails(&["enrol", "--product", "nobody", &set]);
+    assert!(code == Some(2) && said.contains("no references of `nobody`") && said.contains(first), "{said}");
+    let (code, _, said) = desk.fails(&["import", &desk.path("missing")]);
+    assert!(code == Some(2) && said.contains("missing"), "{said}");
 }
 
 #[test]

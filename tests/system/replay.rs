@@ -356,3 +356,37 @@ fn the_command_line_refuses_with_one_clear_sentence() {
         assert!(error.lines().count() <= 3, "{args:?} should be one sentence: {error}");
     }
 }
+
+/// The booth may have several cameras without a bag in between; every node knows of them, and the item is judged once.
+#[test]
+fn the_booth_is_looked_at_by_as_many_cameras_as_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let record = dir.path().join("run").display().to_string();
+    let three = "camera:booth_cameras:=3";
+    let lines = json_lines(&intact_ok(&[
+        "run",
+        "--source",
+        "booth",
+        "--items",
+        "2",
+        "--lockstep",
+        "--json",
+        "--record",
+        &record,
+        "--ros-args",
+        "-p",
+        three,
+    ]));
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let info = &json_lines(&intact_ok(&["bag", "info", &record, "--json"]))[0];
+    for camera in ["camera", "camera_1", "camera_2"] {
+        let topic = format!("/{camera}/color/image_raw");
+        let found = info["topics"].as_array().unwrap().iter().find(|t| t["name"] == topic.as_str());
+        assert!(found.is_some_and(|t| t["messages"] == 2), "{topic}: {info}");
+    }
+    let again = json_lines(&intact_ok(&["run", "--bag", &record, "--lockstep", "--json"]));
+    let told = |lines: &[Value]| {
+        lines.iter().map(|l| (l["item_id"].clone(), l["disposition"].clone(), l["damage_score"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&lines), told(&again), "the recorded run replays to its own decisions");
+}

@@ -72,6 +72,21 @@ fn types(text: Option<&str>) -> Vec<String> {
     text.unwrap_or_default().split(',').map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()).collect()
 }
 
+/// The reference pictures of a folder in Kaputt's layout by item, of all its splits; empty when it has no table of them.
+///
+/// # Errors
+/// When a table cannot be read.
+pub fn kaputt_references(root: &Path) -> Result<BTreeMap<String, Vec<Reference>>, DatasetError> {
+    let mut all: BTreeMap<String, Vec<Reference>> = BTreeMap::new();
+    for split in [Split::Train, Split::Validation, Split::Test] {
+        for (item, list) in references(root, split)? {
+            let known = all.entry(item).or_default();
+            known.extend(list.iter().filter(|r| !known.contains(r)).cloned().collect::<Vec<_>>());
+        }
+    }
+    Ok(all)
+}
+
 /// References by item; none when the split has no table of them.
 fn references(root: &Path, split: Split) -> Result<BTreeMap<String, Arc<[Reference]>>, DatasetError> {
     let Some(path) = table_path(root, "reference", split) else { return Ok(BTreeMap::new()) };
@@ -153,10 +168,35 @@ mod tests {
             assert_eq!(samples.len(), 1, "{tables}");
             assert_eq!((samples[0].color.clone(), samples[0].damaged, samples[0].major), (root.join(picture), true, false));
             assert_eq!(samples[0].types, ["spillage", "superficial"]);
+            assert!(kaputt_references(root).unwrap().is_empty());
             let error = read_any(root, Format::Kaputt, Split::Train).unwrap_err().to_string();
             assert!(error.contains("query-train.parquet"), "{error}");
             let error = read_any(root, Format::Booth, Split::Test).unwrap_err().to_string();
             assert!(error.contains("booth.json"), "{error}");
         }
+    }
+
+    #[test]
+    fn references_of_all_splits_are_listed_once_with_their_masks() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for file in ["r/a.png", "r/a-mask.png", "r/b.jpg"] {
+            std::fs::create_dir_all(root.join("r")).unwrap();
+            std::fs::write(root.join(file), b"").unwrap();
+        }
+        for (split, items, pictures) in
+            [("train", ["tea", "jam"], ["r/a.png", "r/b.jpg"]), ("test", ["tea", "tea"], ["r/a.png", "r/gone.png"])]
+        {
+            TableWriter::default()
+                .column(Column::Text("item_identifier", some(&items)))
+                .column(Column::Text("reference_image", some(&pictures)))
+                .column(Column::Text("reference_mask", some(&["r/a-mask.png", "r/none.png"])))
+                .write(&root.join(format!("reference-{split}.parquet")))
+                .unwrap();
+        }
+        let found = kaputt_references(root).unwrap();
+        let tea = Reference { picture: root.join("r/a.png"), mask: Some(root.join("r/a-mask.png")) };
+        assert_eq!(found["tea"], [tea]);
+        assert_eq!(found["jam"], [Reference { picture: root.join("r/b.jpg"), mask: None }]);
     }
 }

@@ -11,6 +11,7 @@ mod sample;
 mod table;
 
 pub use error::DatasetError;
+pub use kaputt::kaputt_references;
 pub use sample::{DamageSize, Depth, Format, Reference, Sample, Shared, SharedCamera, Split, read};
 pub use table::{Column, Table, TableWriter};
 

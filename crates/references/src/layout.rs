@@ -29,6 +29,8 @@ pub struct Source {
     pub product: String,
     /// The file.
     pub path: PathBuf,
+    /// What of the picture is the product (not zero), where a data set brings that.
+    pub mask: Option<PathBuf>,
 }
 
 /// Recognises a folder's layout and lists its reference pictures, in order of product and name.
@@ -46,7 +48,7 @@ pub fn find(dir: &Path) -> Result<(Layout, Vec<Source>), StoreError> {
             (Layout::Mvtec, gather(&folders, |folder| folder.join("train/good"))?)
         } else if folders.iter().any(|f| top_of(f).is_some()) {
             let tops = folders.iter().filter_map(|f| Some((f, top_of(f)?)));
-            (Layout::Arc, tops.map(|(f, path)| Ok(Source { product: name_of(f)?, path })).collect::<Result<_, StoreError>>()?)
+            (Layout::Arc, tops.map(|(f, path)| Ok(Source { product: name_of(f)?, path, mask: None })).collect::<Result<_, StoreError>>()?)
         } else {
             (Layout::Products, gather(&folders, Path::to_path_buf)?)
         }
@@ -73,7 +75,7 @@ fn gather(folders: &[PathBuf], place: impl Fn(&Path) -> PathBuf) -> Result<Vec<S
 
 fn pictures(dir: &Path, product: &str) -> Result<Vec<Source>, StoreError> {
     let pictures = entries(dir)?.into_iter().filter(|p| is_picture(p));
-    Ok(pictures.map(|path| Source { product: product.to_owned(), path }).collect())
+    Ok(pictures.map(|path| Source { product: product.to_owned(), path, mask: None }).collect())
 }
 
 fn top_of(folder: &Path) -> Option<PathBuf> {
@@ -94,7 +96,9 @@ fn table(dir: &Path) -> Result<Vec<Source>, StoreError> {
         .map(|line| {
             let fields: Vec<&str> = line.split(',').map(str::trim).collect();
             match (fields.get(image), fields.get(class)) {
-                (Some(image), Some(class)) => Ok(Source { product: (*class).to_owned(), path: dir.join("gallery").join(image) }),
+                (Some(image), Some(class)) => {
+                    Ok(Source { product: (*class).to_owned(), path: dir.join("gallery").join(image), mask: None })
+                }
                 _ => Err(bad(format!("line `{line}` has too few columns"))),
             }
         })

@@ -7,6 +7,7 @@
 mod checks;
 mod component;
 mod extrinsics;
+mod items;
 mod live;
 mod outlets;
 mod params;
@@ -18,5 +19,6 @@ mod sources;
 mod watch;
 
 pub use component::Camera;
+pub use items::{BagItem, BagItems, items_of_bag};
 pub use params::CameraParams;
-pub use sources::cameras_of_bag;
+pub use sources::{booth_cameras, cameras_of_bag};

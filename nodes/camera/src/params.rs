@@ -55,6 +55,8 @@ node_kit::parameters! {
         booth_items: usize = 200, range 1..=1_000_000;
         /// Booth: number of products.
         booth_products: usize = 24, range 1..=10_000;
+        /// Booth: cameras that look at each item, `camera`, `camera_1`, …; the first from above, the others from around.
+        booth_cameras: usize = 1, range 1..=8;
         /// Booth: columns of the pictures.
         booth_width: u32 = 640, range 160..=1280;
         /// Booth: rows of the pictures.

@@ -36,7 +36,7 @@ pub enum Outgoing {
 }
 
 impl Outgoing {
-    fn rank(&self) -> u8 {
+    pub(crate) fn rank(&self) -> u8 {
         match self {
             Self::TfStatic(_) => 0,
             Self::Tf(_) => 1,

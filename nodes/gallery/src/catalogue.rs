@@ -20,6 +20,8 @@ pub(crate) struct Catalogue {
     open_designs: Mutex<BTreeMap<String, u32>>,
     /// What the store last said of changes by others; `None`: it is to be read anew.
     foreign: Mutex<Option<i64>>,
+    /// The store can be read only.
+    fixed: bool,
     /// Of a store on a server.
     server: Option<GalleryUrl>,
     /// Why the server cannot be reached; `None`: it is there.
@@ -44,7 +46,11 @@ impl Catalogue {
         let options = GalleryOptions::default();
         if GalleryUrl::is_meant_by(references_dir) {
             let url: GalleryUrl = references_dir.parse().map_err(|e: references::StoreError| named(&e))?;
-            let store = Store::open(&url).map_err(|e| named(&e))?;
+            let (store, fixed) = match Store::open(&url) {
+                // What cannot be written still says what the products look like.
+                Err(StoreError::ReadOnly(_)) => (Store::open_for_reading(&url).map_err(|e| named(&e))?, true),
+                opened => (opened.map_err(|e| named(&e))?, false),
+            };
             let (enrolled, bad) = store.enrolled(None, &options.features).map_err(|e| named(&e))?;
             let (gallery, rejected) = Gallery::new(enrolled, options);
             let bad = bad.into_iter().map(|e| Rejected { picture: references_dir.to_owned(), reason: e.to_string() });
@@ -53,6 +59,7 @@ impl Catalogue {
             // What the local copy says of changes is nothing that the server's number can be compared with.
             let foreign = if away.is_some() { None } else { Some(store.foreign_changes().map_err(|e| named(&e))?) };
             let mut catalogue = Self::new(Behind::Store(Box::new(Mutex::new(store))), gallery);
+            catalogue.fixed = fixed;
             (catalogue.open_designs, catalogue.foreign) = (Mutex::new(open), Mutex::new(foreign));
             (catalogue.server, catalogue.away) = (url.is_server().then_some(url), Mutex::new(away));
             return Ok((catalogue, bad.chain(rejected).collect()));
@@ -74,6 +81,7 @@ impl Catalogue {
             gallery,
             open_designs: Mutex::default(),
             foreign: Mutex::default(),
+            fixed: false,
             server: None,
             away: Mutex::default(),
             reloads: AtomicU64::new(0),
@@ -135,6 +143,11 @@ impl Catalogue {
             *self.away.lock().unwrap_or_else(PoisonError::into_inner) = store.away().map(str::to_owned);
             *self.foreign.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
+    }
+
+    /// Whether the store can be read only: its medium, or its rights, allow no more.
+    pub fn is_fixed(&self) -> bool {
+        self.fixed
     }
 
     /// Whether the gallery lies on a server, with which touch must be kept.

@@ -129,7 +129,10 @@ fn open(ports: &Ports, references_dir: &str) -> Result<Catalogue, NodeError> {
             ports.diagnostics.warn(format!("{} reference picture(s) skipped, first `{}`: {}", rejected.len(), first.picture, first.reason))
         }
         None if gallery.is_empty() => ports.diagnostics.ok("no references: perception decides alone"),
-        None => ports.diagnostics.ok(format!("{} references of {} products", gallery.len(), gallery.products().len())),
+        None => {
+            let fixed = if catalogue.is_fixed() { "; it can be read only" } else { "" };
+            ports.diagnostics.ok(format!("{} references of {} products{fixed}", gallery.len(), gallery.products().len()));
+        }
     }
     Ok(catalogue)
 }
@@ -155,6 +158,11 @@ fn school(catalogue: &Catalogue, params: &GalleryParams) -> Result<Option<Mutex<
     if !catalogue.is_store() {
         return Err(NodeError::msg(
             "parameter `learning`: needs a gallery with a history; give `references_dir` as sqlite:PATH or postgres://…",
+        ));
+    }
+    if catalogue.is_fixed() {
+        return Err(NodeError::msg(
+            "parameter `learning`: the gallery is read-only, nothing could be kept; make it writable, or set `learning` to off",
         ));
     }
     let school = School::open(catalogue, rules).map_err(|e| NodeError::msg(format!("parameter `learning`: {e}")))?;

@@ -1,6 +1,6 @@
 //! What changes and lists the gallery.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,9 +8,10 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use indicatif::ProgressBar;
 use matching::{GalleryOptions, store as pictures};
-use references::{NewReference, Origin, Source, State, Store, StoreError};
+use references::{NewReference, Origin, State, Store, StoreError};
 use serde_json::json;
 
+use super::sources::{self, View};
 use super::{Common, exit_code};
 use crate::cli::table;
 
@@ -19,7 +20,8 @@ pub struct EnrolArgs {
     /// The product that the pictures show
     #[arg(long, value_name = "ID")]
     product: String,
-    /// Pictures (PNG, JPEG), or folders of pictures
+    /// Pictures (PNG, JPEG), folders of them (also of one MVTec or ARC product), a bag (its items with this barcode or none), or
+    /// a folder with Kaputt's tables
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Version of the product's design, from 1
@@ -37,7 +39,7 @@ pub struct EnrolArgs {
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// Folder of products
+    /// Folder of products: DIR/<product>/*.png, or the layout of ARC, MVTec, Kaputt, or a table of packshots
     folder: PathBuf,
     #[command(flatten)]
     common: Common,
@@ -97,35 +99,21 @@ pub struct CheckArgs {
 }
 
 pub fn enrol(args: &EnrolArgs) -> Result<ExitCode> {
-    let mut sources = Vec::new();
-    for path in &args.paths {
-        let files = if path.is_dir() { files_of(path)? } else { vec![path.clone()] };
-        ensure!(!files.is_empty(), "{} holds no PNG or JPEG picture", path.display());
-        sources.extend(files.into_iter().map(|path| Source { product: args.product.clone(), path }));
-    }
     ensure!(args.design >= 1, "--design counts from 1");
+    let given: Vec<_> = args.paths.iter().map(|path| sources::of_product(&args.product, path)).collect::<Result<_>>()?;
+    let total = given.iter().map(|(_, n)| n).sum();
     let state = if args.quarantine { State::Quarantined } else { State::Active };
-    add(&args.common, &sources, &Tags { camera: &args.camera, version: args.design, state })
-}
-
-/// The pictures of a folder: of its `train/good` where it has one (MVTec), else its own.
-fn files_of(dir: &Path) -> Result<Vec<PathBuf>> {
-    let good = dir.join("train/good");
-    let dir = if good.is_dir() { good } else { dir.to_path_buf() };
-    let entries = std::fs::read_dir(&dir).with_context(|| dir.display().to_string())?;
-    let mut files: Vec<PathBuf> = entries.map(|e| e.map(|e| e.path())).collect::<std::io::Result<_>>()?;
-    files.retain(|p| pictures::is_picture(p));
-    files.sort();
-    Ok(files)
+    let views = given.into_iter().flat_map(|(views, _)| views);
+    add(&args.common, views, total, &Tags { camera: &args.camera, version: args.design, state })
 }
 
 pub fn import(args: &ImportArgs) -> Result<ExitCode> {
-    let (layout, sources) = references::find(&args.folder)?;
+    let (layout, found) = sources::of_folder(&args.folder)?;
     if !args.common.json {
-        let layout = serde_json::to_value(layout)?;
-        say!("{}: layout {}, {} picture(s)", args.folder.display(), layout.as_str().unwrap_or_default(), sources.len());
+        say!("{}: layout {layout}, {} picture(s)", args.folder.display(), found.len());
     }
-    add(&args.common, &sources, &Tags { camera: "", version: 1, state: State::Active })
+    let total = found.len() as u64;
+    add(&args.common, found.into_iter().map(View::from), total, &Tags { camera: "", version: 1, state: State::Active })
 }
 
 /// What is noted beside every picture of one command.
@@ -136,32 +124,33 @@ struct Tags<'a> {
 }
 
 /// Enrols picture after picture. A picture that is enrolled already is no failure: the command can be repeated.
-fn add(common: &Common, sources: &[Source], tags: &Tags) -> Result<ExitCode> {
+fn add(common: &Common, views: impl Iterator<Item = View>, total: u64, tags: &Tags) -> Result<ExitCode> {
     let mut store = common.write()?;
-    let progress = if common.json { ProgressBar::hidden() } else { ProgressBar::new(sources.len() as u64) };
+    let progress = if common.json { ProgressBar::hidden() } else { ProgressBar::new(total) };
     let (mut added, mut known, mut refused) = (0, 0, Vec::new());
-    for source in sources {
-        match add_one(&mut store, source, tags) {
+    for view in views {
+        let (from, product) = (view.from.clone(), view.product.clone());
+        match add_one(&mut store, view, tags) {
             Ok(record) => {
                 added += 1;
                 if common.json {
                     say!(
                         "{}",
-                        json!({"picture": source.path, "product": record.product, "reference": record.name, "state": record.state, "features": record.features})
+                        json!({"picture": from, "product": record.product, "reference": record.name, "state": record.state, "features": record.features})
                     );
                 }
             }
             Err(Refusal::Known(name)) => {
                 known += 1;
                 if common.json {
-                    say!("{}", json!({"picture": source.path, "product": source.product, "reference": name, "state": "known"}));
+                    say!("{}", json!({"picture": from, "product": product, "reference": name, "state": "known"}));
                 }
             }
             Err(Refusal::Picture(reason)) => {
                 if common.json {
-                    say!("{}", json!({"picture": source.path, "product": source.product, "error": reason}));
+                    say!("{}", json!({"picture": from, "product": product, "error": reason}));
                 }
-                refused.push(format!("{}: {reason}", source.path.display()));
+                refused.push(format!("{from}: {reason}"));
             }
             Err(Refusal::Store(error)) => return Err(error.into()),
         }
@@ -184,14 +173,14 @@ enum Refusal {
     Store(StoreError),
 }
 
-fn add_one(store: &mut Store, source: &Source, tags: &Tags) -> Result<references::ReferenceRecord, Refusal> {
-    let cutout = pictures::read(&source.path).map_err(Refusal::Picture)?;
+fn add_one(store: &mut Store, view: View, tags: &Tags) -> Result<references::ReferenceRecord, Refusal> {
+    let (product, name, provenance) = (view.product.clone(), view.name.clone(), view.from.clone());
     let new = NewReference {
-        product: source.product.clone(),
-        name: source.path.file_stem().map(|n| n.to_string_lossy().into_owned()),
-        cutout,
+        product,
+        name,
+        cutout: view.cutout().map_err(Refusal::Picture)?,
         camera: tags.camera.to_owned(),
-        provenance: source.path.display().to_string(),
+        provenance,
         version: tags.version,
         state: tags.state,
         origin: Origin::Enrolled,

@@ -3,6 +3,7 @@
 mod judge;
 mod keep;
 mod proposals;
+mod sources;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,8 +16,9 @@ use references::{GalleryUrl, Store};
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
 Examples:
-  intact gallery import references/                         DIR/<product>/*.png; also ARC, MVTec and table layouts
+  intact gallery import references/                         DIR/<product>/*.png; also ARC, MVTec, Kaputt and table layouts
   intact gallery enrol --product tea-200 top.png side.png   pictures or folders of one product
+  intact gallery enrol --product tea-200 tea.bag            the items of a bag, where perception sees one item without damage
   intact gallery identify item.jpg --json                   which product is it?
   intact gallery verify --product tea-200 item.jpg --json   is it as it should be?
   intact gallery retire --product tea-200 --reference 0003  keep it, but compare with it no longer
@@ -34,9 +36,9 @@ A picture's alpha channel says what is the item; a plain border is background; o
 
 Exit codes: 0 all went well; 1 some pictures were refused or could not be judged, or `check` found something; 2 nothing could be done.")]
 pub enum GalleryCommand {
-    /// Add reference pictures of one product: pictures, or folders of them
+    /// Add references of one product: pictures, folders of them, the items of a bag
     Enrol(keep::EnrolArgs),
-    /// Add the references of a folder of products (own, ARC, MVTec or table layout)
+    /// Add the references of a folder of products (own, ARC, MVTec, Kaputt or table layout)
     Import(keep::ImportArgs),
     /// List the products
     List(keep::ListArgs),

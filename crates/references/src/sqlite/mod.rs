@@ -44,6 +44,8 @@ fn error(place: &str, source: rusqlite::Error) -> StoreError {
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => StoreError::Damaged { place, detail: source.to_string() },
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreError::ReadOnly(place),
+        // The file is there, its write-ahead log cannot be made beside it.
+        Some(ErrorCode::CannotOpen) if Path::new(&place).is_file() => StoreError::ReadOnly(place),
         Some(ErrorCode::DiskFull) => StoreError::Full(place),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(place),
         _ => StoreError::Sqlite { place, source },

@@ -7,7 +7,7 @@ use node_kit::NodeError;
 
 use crate::params::CameraParams;
 use crate::source::{Outgoing, Source, Step};
-use crate::sources::{EPOCH_NS, background_messages, default_names, frame_messages, header, named};
+use crate::sources::{EPOCH_NS, background_messages, frame_messages, header, named};
 
 /// The booth's depth camera counts millimetres.
 const DEPTH_UNIT_M: f64 = 0.001;
@@ -30,15 +30,17 @@ impl BoothSource {
             damage_fraction: params.booth_damage_fraction,
             lookalike_fraction: params.booth_lookalike_fraction,
             clutter: params.clutter,
+            cameras: params.booth_cameras,
             ..BoothSpec::default()
         };
         let booth = Booth::new(spec).map_err(|e| NodeError::because("the booth cannot be built", e))?;
-        Ok(Self { booth, cameras: named(params, default_names(1))?, next: 0 })
+        Ok(Self { cameras: named(params, booth_cameras(booth.cameras()))?, booth, next: 0 })
     }
+}
 
-    fn name(&self) -> &str {
-        self.cameras.first().map_or("camera", String::as_str)
-    }
+/// Names of the booth's cameras, as `intact booth bag` gives them: `camera`, `camera_1`, ….
+pub fn booth_cameras(count: usize) -> Vec<String> {
+    (0..count).map(|k| if k == 0 { "camera".to_owned() } else { format!("camera_{k}") }).collect()
 }
 
 impl Source for BoothSource {
@@ -47,7 +49,7 @@ impl Source for BoothSource {
     }
 
     fn poses(&self) -> Vec<Option<Isometry3<f64>>> {
-        vec![Some(self.booth.cell_from_camera())]
+        (0..self.cameras.len()).map(|k| self.booth.cell_from_camera_of(k)).collect()
     }
 
     fn has_own_time(&self) -> bool {
@@ -56,7 +58,8 @@ impl Source for BoothSource {
 
     fn describe(&self) -> String {
         let spec = self.booth.spec();
-        format!("generated booth: seed {}, {} items, {}x{}", spec.seed, spec.items, spec.width, spec.height)
+        let cameras = self.cameras.len();
+        format!("generated booth: seed {}, {} items, {}x{}, {cameras} camera(s)", spec.seed, spec.items, spec.width, spec.height)
     }
 
     fn next_step(&mut self) -> Option<Step> {
@@ -74,9 +77,13 @@ impl Source for BoothSource {
             clutter: spec.clutter,
             source: "booth".into(),
         };
-        let mut messages = frame_messages(0, self.name(), stamp_ns, &capture.frame, DEPTH_UNIT_M);
-        if self.next == 0 {
-            messages.extend(background_messages(0, self.name(), stamp_ns, &self.booth.background(), DEPTH_UNIT_M));
+        let mut messages = Vec::new();
+        let frames = std::iter::once(&capture.frame).chain(capture.beside.iter().map(|view| &view.frame));
+        for (index, (name, frame)) in self.cameras.iter().zip(frames).enumerate() {
+            messages.extend(frame_messages(index, name, stamp_ns, frame, DEPTH_UNIT_M));
+            if let Some(empty) = self.booth.background_of(index).filter(|_| self.next == 0) {
+                messages.extend(background_messages(index, name, stamp_ns, &empty, DEPTH_UNIT_M));
+            }
         }
         messages.push(Outgoing::Arrival(arrival));
         self.next += 1;

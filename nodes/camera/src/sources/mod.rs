@@ -6,6 +6,7 @@ pub(crate) mod folder;
 pub(crate) mod mapping;
 pub(crate) mod realsense;
 
+pub use booth::booth_cameras;
 pub use mapping::cameras_of_bag;
 
 use std::sync::Arc;

@@ -1,0 +1,170 @@
+//! What can be enrolled: pictures, folders in several layouts, and the items of a bag.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use camera::{BagItem, items_of_bag};
+use captures::load_color;
+use datasets::kaputt_references;
+use inspection::{EmptyTray, InspectionParams, inspect};
+use matching::{Cutout, store as pictures};
+use references::Source;
+
+/// One picture to be enrolled.
+pub struct View {
+    /// The product it shows.
+    pub product: String,
+    /// Name of the reference.
+    pub name: Option<String>,
+    /// Where it comes from, for people and for the history.
+    pub from: String,
+    picture: Picture,
+}
+
+enum Picture {
+    File { path: PathBuf, mask: Option<PathBuf> },
+    Seen(Result<Cutout, String>),
+}
+
+impl View {
+    /// The product in the picture.
+    ///
+    /// # Errors
+    /// One sentence.
+    pub fn cutout(self) -> Result<Cutout, String> {
+        match self.picture {
+            Picture::File { path, mask: None } => pictures::read(&path),
+            Picture::File { path, mask: Some(mask) } => masked(&path, &mask),
+            Picture::Seen(cutout) => cutout,
+        }
+    }
+}
+
+impl From<Source> for View {
+    fn from(source: Source) -> Self {
+        Self {
+            product: source.product,
+            name: source.path.file_stem().map(|n| n.to_string_lossy().into_owned()),
+            from: source.path.display().to_string(),
+            picture: Picture::File { path: source.path, mask: source.mask },
+        }
+    }
+}
+
+/// The picture with its mask; a mask of another size belongs to another picture, and is left out.
+fn masked(path: &Path, mask: &Path) -> Result<Cutout, String> {
+    let color = load_color(path).map_err(|e| e.to_string())?;
+    let mask = image::open(mask).map_err(|e| format!("{}: {e}", mask.display()))?.into_luma16();
+    if (mask.width(), mask.height()) != (color.width(), color.height()) {
+        return pictures::read(path);
+    }
+    Cutout::masked(color, mask.as_raw().iter().map(|v| *v > 0)).map_err(|e| e.to_string())
+}
+
+/// The views of a product at `path`, and how many there are, when that is known beforehand.
+///
+/// # Errors
+/// When the path holds nothing that can be enrolled.
+pub fn of_product(product: &str, path: &Path) -> Result<(Box<dyn Iterator<Item = View>>, u64)> {
+    if is_bag(path) {
+        let n = bag::info(path)?.topics.iter().filter(|t| t.type_name.ends_with("/ItemArrival")).map(|t| t.messages).sum();
+        return Ok((Box::new(of_bag(product, path)?), n));
+    }
+    let sources = if !path.is_dir() {
+        ensure!(path.exists(), "{} does not exist", path.display());
+        vec![Source { product: product.into(), path: path.to_path_buf(), mask: None }]
+    } else if has_kaputt_tables(path) {
+        let all = kaputt_references(path)?;
+        let known = || all.keys().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let list =
+            all.get(product).with_context(|| format!("{} has no references of `{product}`; it has {}, …", path.display(), known()))?;
+        list.iter().map(|r| Source { product: product.into(), path: r.picture.clone(), mask: r.mask.clone() }).collect()
+    } else {
+        let files = files_of(path)?;
+        ensure!(!files.is_empty(), "{} holds no PNG or JPEG picture", path.display());
+        files.into_iter().map(|path| Source { product: product.into(), path, mask: None }).collect()
+    };
+    let n = sources.len() as u64;
+    Ok((Box::new(sources.into_iter().map(View::from)), n))
+}
+
+/// The layout of a folder of products, and its views.
+///
+/// # Errors
+/// When the folder has no layout that is known.
+pub fn of_folder(folder: &Path) -> Result<(String, Vec<Source>)> {
+    if is_bag(folder) {
+        bail!("{} is a bag: enrol its items with `intact gallery enrol --product ID {}`", folder.display(), folder.display());
+    }
+    if has_kaputt_tables(folder) {
+        let all = kaputt_references(folder)?.into_iter();
+        let sources = all
+            .flat_map(|(product, list)| list.into_iter().map(move |r| Source { product: product.clone(), path: r.picture, mask: r.mask }));
+        return Ok(("kaputt".into(), sources.collect()));
+    }
+    let (layout, sources) = references::find(folder)?;
+    Ok((serde_json::to_value(layout)?.as_str().unwrap_or_default().to_owned(), sources))
+}
+
+/// The pictures of one product's folder: of its `train/good` where it has one (MVTec), its `top` picture where there is one
+/// (ARC: the others are captures), else all.
+fn files_of(dir: &Path) -> Result<Vec<PathBuf>> {
+    let good = dir.join("train/good");
+    let dir = if good.is_dir() { good } else { dir.to_path_buf() };
+    let entries = std::fs::read_dir(&dir).with_context(|| dir.display().to_string())?;
+    let mut files: Vec<PathBuf> = entries.map(|e| e.map(|e| e.path())).collect::<std::io::Result<_>>()?;
+    files.retain(|p| pictures::is_picture(p));
+    files.sort();
+    if let Some(top) = files.iter().find(|p| p.file_stem().is_some_and(|n| n == "top")) {
+        files = vec![top.clone()];
+    }
+    Ok(files)
+}
+
+fn has_kaputt_tables(dir: &Path) -> bool {
+    let table = |dir: &Path| ["train", "validation", "test"].iter().any(|s| dir.join(format!("reference-{s}.parquet")).is_file());
+    table(dir) || table(&dir.join("datasets"))
+}
+
+fn is_bag(path: &Path) -> bool {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = name.strip_suffix(".zstd").unwrap_or(&name);
+    if path.is_dir() { path.join("metadata.yaml").is_file() } else { name.ends_with(".mcap") || name.ends_with(".db3") }
+}
+
+/// The items of a bag whose barcode names the product, or that have none.
+fn of_bag(product: &str, path: &Path) -> Result<impl Iterator<Item = View> + use<>> {
+    let (product, bag) = (product.to_owned(), path.display().to_string());
+    let mut tray: Option<EmptyTray> = None;
+    let items = items_of_bag(path)?;
+    Ok(items.filter_map(move |item| {
+        let (name, seen) = match item {
+            Ok(item) if !item.arrival.barcode.is_empty() && item.arrival.barcode != product => return None,
+            Ok(item) => {
+                if tray.is_none() {
+                    tray = item.empty_tray.clone().map(EmptyTray::new);
+                }
+                (item.arrival.item_id.clone(), cut_out(&item, tray.as_ref()))
+            }
+            Err(why) => (String::new(), Err(why)),
+        };
+        let from = if name.is_empty() { bag.clone() } else { format!("{bag}#{name}") };
+        Some(View { product: product.clone(), name: (!name.is_empty()).then_some(name), from, picture: Picture::Seen(seen) })
+    }))
+}
+
+/// What perception makes of the item. Only one item that shows no damage can become a reference.
+fn cut_out(item: &BagItem, tray: Option<&EmptyTray>) -> Result<Cutout, String> {
+    let params = InspectionParams::default();
+    let seen = inspect(&item.frame, tray, &params).map_err(|e| e.to_string())?;
+    let [one] = seen.items.as_slice() else {
+        return Err(format!("{} items are in view, a reference shows one", seen.items.len()));
+    };
+    if one.damage_score > params.damage_threshold {
+        return Err(format!(
+            "perception sees damage ({:.2}, threshold {:.2}); if it is pristine all the same, enrol a picture file of it",
+            one.damage_score, params.damage_threshold
+        ));
+    }
+    Cutout::of_label(&item.frame.color, &seen.mask, one.id, one.bbox).map_err(|e| e.to_string())
+}
