@@ -32,7 +32,7 @@ class Folder:
 class Sample:
     """What the network is shown, and what it should say."""
 
-    image: Array  # float32 [6, S, S]
+    image: Array  # [6, S, S]: uint8 as stored until it has its size, then float32 in [0, 1]
     bits: Array  # uint8 [S, S], bit k for type k
     scores: Array  # float32 [8]: damaged, then the seven types
     masked: bool  # the pixels of the damage are known
@@ -49,7 +49,14 @@ def scores_of(types: list[str], damaged: bool) -> Array:
 def load(folder: Folder, k: int) -> Sample:
     row = folder.rows[k]
     types = [t for t in row["types"].split("+") if t]
-    return Sample(folder.inputs[k].astype(np.float32) / 255, np.array(folder.damage[k]), scores_of(types, row["damaged"] == "1"), True)
+    return Sample(np.array(folder.inputs[k]), np.array(folder.damage[k]), scores_of(types, row["damaged"] == "1"), True)
+
+
+def to_float(image: Array) -> Array:
+    """Bytes to [0, 1]; the place is outside, beside or inside, nothing between."""
+    image = image.astype(np.float32) * np.float32(1 / 255)
+    image[5] = np.round(image[5] * 2) / 2
+    return image
 
 
 def move(rng: np.random.Generator, sample: Sample, side: int) -> None:
@@ -62,14 +69,9 @@ def move(rng: np.random.Generator, sample: Sample, side: int) -> None:
     linear = np.array([[c, -s], [s, c]]) @ np.diag([zoom * aspect * (1 if rng.random() < 0.5 else -1), zoom / aspect])
     centre = np.array([size / 2, size / 2]) + rng.uniform(-0.06, 0.06, 2) * size
     matrix = np.hstack([linear, (np.array([side / 2, side / 2]) - linear @ centre)[:, None]])
-    for k, channels in enumerate((slice(0, 3), slice(3, 6))):
-        moved = cv2.warpAffine(np.ascontiguousarray(sample.image[channels].transpose(1, 2, 0)), matrix, (side, side),
-                               flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        if k == 0:
-            picture = np.empty((6, side, side), np.float32)
-        picture[channels] = moved.transpose(2, 0, 1)
-    picture[5] = np.round(picture[5] * 2) / 2
-    sample.image = picture
+    # Plane by plane and in bytes: several times faster than interleaved floats.
+    flags = {"flags": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REPLICATE}
+    sample.image = to_float(np.stack([cv2.warpAffine(plane, matrix, (side, side), **flags) for plane in sample.image]))
     sample.bits = cv2.warpAffine(sample.bits, matrix, (side, side), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
 
 
@@ -78,6 +80,7 @@ def fit(sample: Sample, side: int) -> None:
     if sample.image.shape[1] != side:
         sample.image = np.stack([cv2.resize(c, (side, side), interpolation=cv2.INTER_AREA) for c in sample.image])
         sample.bits = cv2.resize(sample.bits, (side, side), interpolation=cv2.INTER_NEAREST)
+    sample.image = to_float(sample.image)
 
 
 def expose(rng: np.random.Generator, image: Array) -> None:
@@ -85,13 +88,13 @@ def expose(rng: np.random.Generator, image: Array) -> None:
     color = image[:3]
     color *= rng.uniform(0.7, 1.3) * rng.uniform(0.88, 1.12, 3).astype(np.float32)[:, None, None]
     np.clip(color, 0, 1, out=color)
-    color[:] = color ** rng.uniform(0.75, 1.35)
+    np.power(color, np.float32(rng.uniform(0.75, 1.35)), out=color)
     if rng.random() < 0.1:
         color[:] = color.mean(0, keepdims=True)
     if rng.random() < 0.25:
         color[:] = cv2.GaussianBlur(color.transpose(1, 2, 0), (0, 0), rng.uniform(0.4, 1.4)).transpose(2, 0, 1)
     if rng.random() < 0.4:
-        color += rng.normal(0, rng.uniform(0.004, 0.03), color.shape).astype(np.float32)
+        color += rng.standard_normal(color.shape, np.float32) * np.float32(rng.uniform(0.004, 0.03))
     np.clip(color, 0, 1, out=color)
     if rng.random() < 0.35:
         packed = cv2.imencode(".jpg", (color.transpose(1, 2, 0) * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(35, 95))])[1]
@@ -154,8 +157,8 @@ class Mixture:
         else:
             sample, other = self.good(rng), self.good(rng)
             move(rng, sample, self.side)
-            fit(other, self.side)
             if rng.random() < 0.75:
+                fit(other, self.side)
                 self.edit(rng, sample, other)
         expose(rng, sample.image)
         doubt(rng, sample.image)

@@ -2,8 +2,9 @@
 
 A crop is float32 [6, S, S] in [0, 1] as `intact crops` writes it. Each operator changes colour, shading and depth together
 and gives the pixels that a labeller would mark. A *sham* goes through the same warp, blend and re-encoding with content
-that is no damage (a label, tape, print, a shadow, glare, the picture itself), so that traces of editing tell nothing.
-The exam's injector is another one, in Rust: no code is shared.
+that is no damage (a label, tape, print, a shadow, glare, the picture itself), so that traces of editing tell nothing. Half of
+the shams are *neat twins*: the same operator with the same content and strength, but in the clean shapes and even lines that
+print and stickers have, flat, without a torn edge, a fold or a change of depth. The exam's injector is another one, in Rust: no code is shared.
 """
 
 import cv2
@@ -34,6 +35,29 @@ def blob(rng: np.random.Generator, side: int, at: tuple[float, float], radius: f
     v = -dx * np.sin(angle) + dy * np.cos(angle)
     distance = np.sqrt((u / np.sqrt(stretch)) ** 2 + (v * np.sqrt(stretch)) ** 2)
     return radius * (1 + ragged * 0.5 * noise(rng, side, rng.uniform(4, 12))) - distance
+
+
+def neat_shape(rng: np.random.Generator, side: int, at: tuple[float, float], radius: float) -> Array:
+    """Signed field, pixels: positive inside a clean ellipse, rectangle, polygon or strip, as print and stickers have."""
+    y, x = np.mgrid[0:side, 0:side].astype(np.float32)
+    angle, stretch = rng.uniform(0, np.pi), np.sqrt(rng.uniform(1.0, 3.5))
+    u = (x - at[0]) * np.cos(angle) + (y - at[1]) * np.sin(angle)
+    v = -(x - at[0]) * np.sin(angle) + (y - at[1]) * np.cos(angle)
+    kind = rng.integers(4)
+    if kind == 0:
+        return radius - np.hypot(u / stretch, v * stretch)
+    if kind == 1:
+        return radius - np.maximum(np.abs(u) / stretch, np.abs(v) * stretch)
+    if kind == 2:  # rounded corners
+        return radius - ((np.abs(u) / stretch) ** 4 + (np.abs(v) * stretch) ** 4) ** 0.25
+    sides = rng.integers(3, 7)
+    turn = np.arctan2(v, u)
+    return radius - np.hypot(u, v) * np.cos(np.mod(turn, 2 * np.pi / sides) - np.pi / sides) / np.cos(np.pi / sides)
+
+
+def area(rng: np.random.Generator, side: int, at: tuple[float, float], radius: float, ragged: float, neat: bool) -> Array:
+    """Where an operator acts: ragged as damage is, or neat."""
+    return neat_shape(rng, side, at, radius) if neat else blob(rng, side, at, radius, ragged)
 
 
 def soft(field: Array, width: float) -> Array:
@@ -82,21 +106,25 @@ def deepen(crop: Array, by_m: Array) -> None:
         crop[4] = np.clip(crop[4] - by_m / HEIGHT_RANGE_M, 0, 1)
 
 
-def crush(rng: np.random.Generator, crop: Array) -> Array:
-    """A hollow, a pushed-in edge or folds: colour moves, shading and depth follow."""
+def crush(rng: np.random.Generator, crop: Array, neat: bool = False) -> Array:
+    """A hollow, a pushed-in edge or folds: colour moves, shading and depth follow. Neat: a smooth swelling of the print."""
     side, place = crop.shape[1], crop[5]
     size = item_size(place)
     at = on_item(rng, place, rng.random() < 0.6)
     radius = size * rng.uniform(0.1, 0.35)
-    field = blob(rng, side, at, radius, 0.3)
+    field = area(rng, side, at, radius, 0.3, neat)
     inside = soft(field, radius * rng.uniform(0.3, 1.0)) * (place > 0.75)
     inside = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 1.0)
     folds = np.abs(noise(rng, side, rng.uniform(2, 7), 2))
-    relief = inside * (1.0 - rng.uniform(0.2, 0.8) * folds)
+    relief = cv2.GaussianBlur(inside, (0, 0), 0.3 * radius) if neat else inside * (1.0 - rng.uniform(0.2, 0.8) * folds)
     amount = radius * rng.uniform(0.15, 0.5)
     gy, gx = np.gradient(relief)
     scale = amount / (np.hypot(gx, gy).max() + 1e-6) * rng.uniform(0.3, 0.8)
     crop[:3] = warp(crop[:3], scale * gx, scale * gy)
+    if neat:
+        # Print may be lighter or darker there, evenly; nothing gives way.
+        crop[:3] *= 1 + inside * rng.uniform(-0.5, 0.4)
+        return np.zeros((side, side), bool)
     crop[:3] *= shading(rng, -relief * amount * rng.uniform(0.6, 2.0), rng.uniform(0.3, 0.9))
     if rng.random() < 0.5:
         # Bent board breaks along lines: bright where the print cracks, dark beneath.
@@ -107,13 +135,13 @@ def crush(rng: np.random.Generator, crop: Array) -> Array:
     return relief > 0.25
 
 
-def hole(rng: np.random.Generator, crop: Array, other: Array) -> Array:
-    """An opening: what is inside shows, the edge is torn, a shadow falls in, a flap may stand up."""
+def hole(rng: np.random.Generator, crop: Array, other: Array, neat: bool = False) -> Array:
+    """An opening: what is inside shows, the edge is torn, a shadow falls in, a flap may stand up. Neat: a sticker of the same content."""
     side, place = crop.shape[1], crop[5]
     size = item_size(place)
     at = on_item(rng, place, rng.random() < 0.4)
     radius = size * rng.uniform(0.04, 0.22)
-    field = blob(rng, side, at, radius, rng.uniform(0.3, 0.9))
+    field = area(rng, side, at, radius, rng.uniform(0.3, 0.9), neat)
     field = np.where(place > 0.75, field, -np.abs(field) - 2)
     inside = soft(field, 1.5)
     kind = rng.integers(4)
@@ -126,6 +154,13 @@ def hole(rng: np.random.Generator, crop: Array, other: Array) -> Array:
         content = other[:3, ::-1] * rng.uniform(0.3, 0.9)
     else:
         content = np.clip(rng.uniform(0.6, 1.0) + 0.06 * noise(rng, side, 20), 0, 1)[None] * np.ones((3, 1, 1), np.float32)
+    if neat:
+        crop[:3] = crop[:3] * (1 - inside) + np.clip(content, 0, 1) * inside
+        if rng.random() < 0.6:  # an even border, lighter or darker
+            wide = radius * rng.uniform(0.08, 0.3)
+            border = soft(field + wide, 1.0) * (1 - inside) * (place > 0.75)
+            crop[:3] += (rng.uniform(0.1, 1.0) - crop[:3]) * border * rng.uniform(0.5, 1.0)
+        return np.zeros((side, side), bool)
     shift = radius * rng.uniform(0.1, 0.4)
     angle = rng.uniform(0, 2 * np.pi)
     shade = cv2.warpAffine(inside.astype(np.float32), np.float32([[1, 0, shift * np.cos(angle)], [0, 1, shift * np.sin(angle)]]), (side, side))
@@ -143,29 +178,32 @@ def hole(rng: np.random.Generator, crop: Array, other: Array) -> Array:
     return inside > 0.5
 
 
-def tear(rng: np.random.Generator, crop: Array, other: Array) -> Array:
-    """A long narrow opening with a bright lip."""
+def tear(rng: np.random.Generator, crop: Array, other: Array, neat: bool = False) -> Array:
+    """A long narrow opening with a bright lip. Neat: an even line or arc with an even border."""
     side, place = crop.shape[1], crop[5]
     size = item_size(place)
     x, y = on_item(rng, place, rng.random() < 0.5)
     angle, length = rng.uniform(0, 2 * np.pi), size * rng.uniform(0.15, 0.6)
     points = []
+    bend = rng.choice([0.0, rng.uniform(-0.25, 0.25)])
     for _ in range(12):
         points.append((x, y))
-        angle += rng.normal(0, 0.25)
+        angle += bend if neat else rng.normal(0, 0.25)
         x, y = x + length / 12 * np.cos(angle), y + length / 12 * np.sin(angle)
     wide = size * rng.uniform(0.01, 0.06)
     line = np.zeros((side, side), np.float32)
     for k, (a, b) in enumerate(zip(points, points[1:])):
-        taper = np.sin(np.pi * (k + 1) / 12)
+        taper = 0.8 if neat else np.sin(np.pi * (k + 1) / 12)
         cv2.line(line, tuple(map(int, a)), tuple(map(int, b)), 1.0, max(1, int(wide * taper)), cv2.LINE_AA)
     inside = line * (place > 0.75)
     lip = cv2.dilate(line, np.ones((3, 3), np.uint8), iterations=max(1, int(wide * rng.uniform(0.3, 1.2)))) * (place > 0.75)
-    lip = np.clip(lip * (0.6 + 0.4 * noise(rng, side, 30)), 0, 1) * (1 - inside)
+    lip = np.clip(lip * (1.0 if neat else 0.6 + 0.4 * noise(rng, side, 30)), 0, 1) * (1 - inside)
     tone = rng.uniform(0.75, 1.0)
     crop[:3] += (tone - crop[:3]) * cv2.GaussianBlur(lip.astype(np.float32), (0, 0), 0.7) * rng.uniform(0.4, 1.0)
     content = other[:3] * 0.3 if rng.random() < 0.4 else np.full((3, 1, 1), rng.uniform(0.02, 0.3), np.float32)
     crop[:3] = crop[:3] * (1 - inside) + content * inside
+    if neat:
+        return np.zeros((side, side), bool)
     deepen(crop, inside * rng.uniform(0.002, 0.03))
     return cv2.dilate(inside, np.ones((3, 3), np.uint8)) > 0.4
 
@@ -206,12 +244,12 @@ def flap(rng: np.random.Generator, crop: Array, other: Array) -> Array:
     return (shape + dark) > 0.5
 
 
-def spill(rng: np.random.Generator, crop: Array) -> Array:
-    """Liquid or powder, mostly beside the item, partly on it."""
+def spill(rng: np.random.Generator, crop: Array, neat: bool = False) -> Array:
+    """Liquid or powder, mostly beside the item, partly on it. Neat: an even tint or a raster of dots in a clean shape."""
     side, place = crop.shape[1], crop[5]
     size = item_size(place)
-    field = blob(rng, side, on_item(rng, place, True), size * rng.uniform(0.15, 0.45), rng.uniform(0.4, 0.9))
-    for _ in range(rng.integers(0, 6)):
+    field = area(rng, side, on_item(rng, place, True), size * rng.uniform(0.15, 0.45), rng.uniform(0.4, 0.9), neat)
+    for _ in range(0 if neat else rng.integers(0, 6)):
         drop = on_item(rng, place, True)
         field = np.maximum(field, blob(rng, side, (drop[0] + rng.normal(0, 0.2) * size, drop[1] + rng.normal(0, 0.2) * size), size * rng.uniform(0.02, 0.08), 0.2))
     item = place > 0.75
@@ -221,24 +259,31 @@ def spill(rng: np.random.Generator, crop: Array) -> Array:
     if rng.random() < 0.6:
         inside = soft(field, rng.uniform(1, 4))
         wet = crop[:3] * rng.uniform(0.45, 0.85) * (1 - 0.4 * rng.random() * (1 - tint[:, None, None]))
-        gloss = np.clip(noise(rng, side, 5) - rng.uniform(1.3, 2.2), 0, 1) * rng.uniform(0.3, 1.0)
+        gloss = 0 if neat else np.clip(noise(rng, side, 5) - rng.uniform(1.3, 2.2), 0, 1) * rng.uniform(0.3, 1.0)
         crop[:3] = crop[:3] * (1 - inside) + np.clip(wet + gloss, 0, 1) * inside
         rim = np.exp(-((field / 2.0) ** 2)) * rng.uniform(0, 0.35)
         crop[:3] += (rng.choice([0.1, 0.9]) - crop[:3]) * rim * (inside > 0.05)
     else:
-        grains = (noise(rng, side, side / 3, 1) + np.clip(field / (0.2 * size), -3, 1.5)) > rng.uniform(0.0, 1.0)
+        if neat:
+            y, x = np.mgrid[0:side, 0:side]
+            step = rng.uniform(4, 12)
+            grains = (np.hypot(np.mod(x, step) - step / 2, np.mod(y, step) - step / 2) < step * rng.uniform(0.2, 0.45)) & (field > 0)
+        else:
+            grains = (noise(rng, side, side / 3, 1) + np.clip(field / (0.2 * size), -3, 1.5)) > rng.uniform(0.0, 1.0)
         inside = cv2.GaussianBlur(grains.astype(np.float32), (0, 0), 0.6)
         tint = np.clip(tint + 0.3, 0, 1) if rng.random() < 0.6 else tint
-        grain = tint[:, None, None] * (1 + 0.15 * noise(rng, side, side / 2, 1))
+        grain = tint[:, None, None] * (1 + (0 if neat else 0.15 * noise(rng, side, side / 2, 1)))
         crop[:3] = crop[:3] * (1 - inside) + np.clip(grain, 0, 1) * inside
     marked = inside > 0.5
+    if neat:
+        return np.zeros((side, side), bool)
     if rng.random() < 0.6:
         crop[5] = np.where(marked & ~item, BESIDE, crop[5])
     return marked
 
 
-def mark(rng: np.random.Generator, crop: Array) -> Array:
-    """Scuffs, stains and soaked patches: colour alone."""
+def mark(rng: np.random.Generator, crop: Array, neat: bool = False) -> Array:
+    """Scuffs, stains and soaked patches: colour alone. Neat: hatching and even tints in clean shapes."""
     side, place = crop.shape[1], crop[5]
     size = item_size(place)
     item = place > 0.75
@@ -252,21 +297,26 @@ def mark(rng: np.random.Generator, crop: Array) -> Array:
         turn = cv2.getRotationMatrix2D((side, side), np.degrees(angle), 1.0)
         streak = cv2.warpAffine(blurred, turn, (2 * side, 2 * side))[side // 2 : side // 2 + side, side // 2 : side // 2 + side]
         streak = (streak - streak.mean()) / (streak.std() + 1e-6)
-        inside = soft(blob(rng, side, at, radius, 0.7), radius * 0.6) * np.clip(streak - rng.uniform(-0.2, 0.8), 0, 1) * item
+        if neat:
+            y, x = np.mgrid[0:side, 0:side].astype(np.float32)
+            streak = 1.5 * np.sin((x * np.cos(angle) + y * np.sin(angle)) * rng.uniform(0.4, 1.6))
+        inside = soft(area(rng, side, at, radius, 0.7, neat), 1.5 if neat else radius * 0.6) * np.clip(streak - rng.uniform(-0.2, 0.8), 0, 1) * item
         grey = crop[:3].mean(0, keepdims=True)
         tone = 0.5 * grey + 0.5 * rng.choice([0.9, 0.75, 0.2])
         crop[:3] += (tone - crop[:3]) * inside * rng.uniform(0.5, 1.0)
+        if neat:
+            return np.zeros((side, side), bool)
         return cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 2.0) > 0.12
-    field = np.where(item, blob(rng, side, at, radius, rng.uniform(0.3, 0.9)), -3)
-    inside = soft(field, rng.uniform(1.5, 0.3 * radius + 2))
+    field = np.where(item, area(rng, side, at, radius, rng.uniform(0.3, 0.9), neat), -3)
+    inside = soft(field, rng.uniform(1.5, 2.5) if neat else rng.uniform(1.5, 0.3 * radius + 2))
     if kind == 1:
         tint = rng.uniform(0.05, 0.9, 3).astype(np.float32)
-        grain = np.clip(0.8 + 0.3 * noise(rng, side, 12), 0, 1)
+        grain = 0.9 if neat else np.clip(0.8 + 0.3 * noise(rng, side, 12), 0, 1)
         crop[:3] += (crop[:3] * tint[:, None, None] - crop[:3]) * inside * grain * rng.uniform(0.5, 1.0)
     else:
         crop[:3] *= 1 - inside * rng.uniform(0.25, 0.5)
         crop[:3] *= 1 - np.exp(-((field / 2.0) ** 2)) * rng.uniform(0, 0.25) * item
-    return inside > 0.4
+    return np.zeros((side, side), bool) if neat else inside > 0.4
 
 
 def apart(rng: np.random.Generator, crop: Array, other: Array) -> Array:
@@ -320,11 +370,32 @@ def damage(rng: np.random.Generator, crop: Array, other: Array) -> Array:
     return bits
 
 
+def neat_twin(rng: np.random.Generator, crop: Array, other: Array) -> None:
+    """An operator of `damage` with its content and strength, but neat."""
+    for _ in range(1 + (rng.random() < 0.2)):
+        kind = rng.choice(5, p=[0.27, 0.26, 0.17, 0.13, 0.17])
+        if kind == 0:
+            crush(rng, crop, True)
+        elif kind == 1:
+            hole(rng, crop, other, True)
+        elif kind == 2:
+            tear(rng, crop, other, True)
+        elif kind == 3:
+            spill(rng, crop, True)
+        else:
+            mark(rng, crop, True)
+
+
 def sham(rng: np.random.Generator, crop: Array, other: Array) -> None:
     """Edits the crop in place without damaging it, through the same operations."""
     side, place = crop.shape[1], crop[5]
     size = item_size(place)
     item = (place > 0.75).astype(np.float32)
+    if rng.random() < 0.55:
+        neat_twin(rng, crop, other)
+        if rng.random() < 0.7:
+            np.clip(crop, 0, 1, out=crop)
+            return
     for _ in range(1 + (rng.random() < 0.4)):
         kind = rng.integers(7)
         at = on_item(rng, place, rng.random() < 0.4)
