@@ -77,8 +77,8 @@ pub struct GalleryOptions {
     pub compared_references: usize,
     /// Comparison happens at this length of the item's longer side, pixels.
     pub compare_px: u32,
-    /// When more references than this are asked for, looks propose products from an index, and only those are matched: a first
-    /// look takes about 0.2 ms a reference.
+    /// When more references than this are asked for, looks propose products from an index, and only those are matched.
+    /// A first look takes time in proportion to their number.
     pub proposals_above: usize,
     /// So many products are proposed.
     pub proposed_products: usize,

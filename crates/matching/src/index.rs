@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-/// Up to so many vectors there is one cell: every query sees all of them, which takes less than a millisecond or two.
+/// Up to so many vectors there is one cell: every query sees all of them.
 const ONE_CELL: usize = 16_384;
 /// Vectors a cell that k-means learns from …
 const SAMPLES_A_CELL: usize = 32;
@@ -45,7 +45,7 @@ pub struct Neighbour {
     pub likeness: f32,
 }
 
-/// Vectors of one length, to be searched by inner product. Two bytes a number, and twelve a vector.
+/// Vectors of one length, to be searched by inner product. Two bytes a number, and eight a vector.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
     len: usize,
