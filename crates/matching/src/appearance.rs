@@ -54,6 +54,11 @@ impl Appearance {
         self.histogram.iter().zip(&other.histogram).map(|(a, b)| (a * b).sqrt()).sum::<f32>().clamp(0.0, 1.0)
     }
 
+    /// What [`look`] returns.
+    pub fn look(&self) -> Vec<f32> {
+        self.histogram.iter().map(|v| v.sqrt()).collect()
+    }
+
     /// How far the outlines differ; 0: the same proportions.
     pub fn misfit(&self, other: &Self) -> f32 {
         (self.elongation - other.elongation).abs() + 2.0 * (self.fill - other.fill).abs()
@@ -66,7 +71,7 @@ impl Appearance {
 /// # Errors
 /// When OpenCV fails.
 pub fn look(cutout: &Cutout) -> Result<Vec<f32>, MatchError> {
-    Ok(Appearance::of(cutout)?.histogram.into_iter().map(f32::sqrt).collect())
+    Ok(Appearance::of(cutout)?.look())
 }
 
 /// A picture in 8-bit Lab.

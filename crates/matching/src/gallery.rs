@@ -10,6 +10,7 @@ use crate::appearance::Appearance;
 use crate::color::ColorSignature;
 use crate::consensus::{Consensus, consensus};
 use crate::features::{FeatureOptions, Features, pairs};
+use crate::index::Index;
 use crate::{Cutout, MatchError};
 
 /// Identity scores at or above it are a match; calibrated with `examples/real_exam.rs` (see the README).
@@ -76,6 +77,11 @@ pub struct GalleryOptions {
     pub compared_references: usize,
     /// Comparison happens at this length of the item's longer side, pixels.
     pub compare_px: u32,
+    /// When more references than this are asked for, looks propose products from an index, and only those are matched.
+    /// A first look takes time in proportion to their number.
+    pub proposals_above: usize,
+    /// So many products are proposed.
+    pub proposed_products: usize,
 }
 
 impl Default for GalleryOptions {
@@ -86,6 +92,8 @@ impl Default for GalleryOptions {
             matched_references: 8,
             compared_references: 4,
             compare_px: 256,
+            proposals_above: 2000,
+            proposed_products: 200,
         }
     }
 }
@@ -179,7 +187,8 @@ pub struct Candidate {
 /// Which product an item is.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Identification {
-    /// Products in order of score, best first; every product that was asked for and has a reference is in it.
+    /// Products in order of score, best first: every product that was asked for and has a reference, in a large gallery only
+    /// those that were proposed ([`GalleryOptions::proposals_above`]).
     pub ranking: Vec<Candidate>,
     /// True when the best is certain enough; otherwise the product is unknown.
     pub is_match: bool,
@@ -230,13 +239,15 @@ impl Identification {
 pub struct Gallery {
     pub(crate) references: Vec<Arc<Reference>>,
     options: GalleryOptions,
+    /// The references' looks, in their order, where there are enough references to need it.
+    pub(crate) looks: Option<Arc<Index>>,
     version: String,
 }
 
 impl Gallery {
     /// Enrols pictures; those that cannot be are named beside the gallery, never silently lost.
     pub fn new(pictures: impl IntoIterator<Item = impl Into<Enrolled>>, options: GalleryOptions) -> (Self, Vec<Rejected>) {
-        let mut gallery = Self { references: Vec::new(), options, version: String::new() };
+        let mut gallery = Self { references: Vec::new(), options, looks: None, version: String::new() };
         let mut rejected = Vec::new();
         for enrolled in pictures.into_iter().map(Into::into) {
             let full_name = format!("{}/{}", enrolled.picture.product, enrolled.picture.name);
@@ -286,6 +297,7 @@ impl Gallery {
         let mut hash = Sha256::new();
         self.references.iter().for_each(|r| hash.update(r.digest));
         self.version = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        self.looks = (self.references.len() > self.options.proposals_above).then(|| Arc::new(self.index_of_looks()));
     }
 
     /// Twelve hexadecimal digits that change with every enrolled pixel.
@@ -338,9 +350,18 @@ impl Gallery {
     /// Which product the item is, among `candidates` when given (a tote's manifest), else among all.
     /// A product that is not enrolled is called unknown: `is_match` is false.
     pub fn identify(&self, item: &Item, candidates: Option<&[String]>) -> Identification {
+        self.identify_claimed(item, candidates, None)
+    }
+
+    /// The same where a barcode claims a product: it is looked at even where a large gallery would not propose it.
+    pub fn identify_claimed(&self, item: &Item, candidates: Option<&[String]>, claimed: Option<&str>) -> Identification {
+        // Looks that cannot be taken propose nothing; then everything is looked at, which is slow and loses nothing.
+        let asked = self
+            .worth_a_look(candidates, claimed, |count| self.propose(item, candidates, count))
+            .unwrap_or_else(|_| self.asked(candidates).collect());
         let mut best: BTreeMap<&str, Evidence> = BTreeMap::new();
         let mut in_full = 0;
-        for (glance, reference) in self.first_look(item, self.asked(candidates).collect()) {
+        for (glance, reference) in self.first_look(item, asked) {
             let found = if in_full < self.options.matched_references && !is_decided(&best, &reference.product, glance) {
                 in_full += 1;
                 match_view(item, reference, LookAt::All)

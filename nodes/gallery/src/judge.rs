@@ -133,7 +133,7 @@ impl Case<'_> {
         let cutout = Cutout::of_label(&pictures.color, &pictures.mask, instance.instance_id, rect).map_err(|e| e.to_string())?;
         let item = self.gallery.prepare(cutout).map_err(|e| e.to_string())?;
         let candidates = self.candidates();
-        let found = self.gallery.identify(&item, candidates.as_deref()).confirmed_by(self.scanned());
+        let found = self.gallery.identify_claimed(&item, candidates.as_deref(), self.scanned()).confirmed_by(self.scanned());
         let identified = started.elapsed();
 
         let mut report = GalleryReport { ok: true, has_reference: true, ..self.blank(item_id.to_owned()) };
