@@ -26,6 +26,13 @@ pub(crate) struct Figures {
     pub ci95: Intervals,
     /// The threshold in force.
     pub operation: Operation,
+    /// The lowest thresholds (`--threshold`) above which at most 1 % and 0.1 % of these whole items lie.
+    pub threshold_at_1fpr: Option<f64>,
+    pub threshold_at_01fpr: Option<f64>,
+    /// What scored how many samples; with `builtin` that depends on whether a sample has depth.
+    pub scorers: BTreeMap<String, usize>,
+    /// Samples in which no item was found. Their score is 0; the cell does not sort them, it images again.
+    pub no_item: NoItem,
     /// Ranking by the scorer alone.
     pub damage: Ranking,
     /// Ranking by the comparison alone, where it could be made.
@@ -58,6 +65,12 @@ pub(crate) struct Intervals {
     pub recall_at_50p: Option<Interval>,
     pub recall_at_1fpr: Option<Interval>,
     pub recall_at_01fpr: Option<Interval>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct NoItem {
+    pub whole: usize,
+    pub damaged: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -107,6 +120,12 @@ impl Figures {
         };
         let all = judged(&|v| Some(v.score));
         let compared = judged(&|v| v.anomaly);
+        let whole: Vec<f64> = all.iter().filter(|j| !j.damaged).map(|j| j.score).collect();
+        // That function's threshold is the lowest score that alarms; here what alarms lies above it.
+        let limit = |rate: f64| threshold_at_false_alarms(&whole, rate).map(f64::next_down);
+        let unseen = |damaged: bool| samples.iter().zip(verdicts).filter(|(s, v)| s.damaged == damaged && !v.found).count();
+        let mut scorers: BTreeMap<String, usize> = BTreeMap::new();
+        verdicts.iter().for_each(|v| *scorers.entry(v.scorer.clone()).or_default() += 1);
         let [auroc, ap_any, ap_major, recall_at_50p, recall_at_1fpr, recall_at_01fpr] =
             bootstrap(&all, ROUNDS, |r| [r.auroc, r.ap_any, r.ap_major, r.recall_at_50p, r.recall_at_1fpr, r.recall_at_01fpr]);
         let by = |name: &dyn Fn(&Sample) -> &str| groups(samples, &all, threshold, name);
@@ -119,6 +138,10 @@ impl Figures {
             n_defect: samples.iter().filter(|s| s.damaged).count(),
             ci95: Intervals { auroc, ap_any, ap_major, recall_at_50p, recall_at_1fpr, recall_at_01fpr },
             operation: Operation::at(&all, threshold),
+            threshold_at_1fpr: limit(0.01),
+            threshold_at_01fpr: limit(0.001),
+            scorers,
+            no_item: NoItem { whole: unseen(false), damaged: unseen(true) },
             damage: Ranking::of(&judged(&|v| Some(v.damage))),
             anomaly: (!compared.is_empty()).then(|| Ranking::of(&compared)),
             compared: (!compared.is_empty()).then(|| compared.len() as f64 / samples.len() as f64),
@@ -142,6 +165,7 @@ impl Figures {
         let number = |v: Option<f64>| v.map_or_else(|| "–".to_owned(), |v| format!("{v:.3}"));
         let (r, c, o) = (&self.ranking, &self.ci95, &self.operation);
         let share = |k: usize, n: usize| if n == 0 { "–".to_owned() } else { format!("{:.3}", k as f64 / n as f64) };
+        let per_million = |v: f64| if v.is_finite() { format!("{v:.0}") } else { "–".to_owned() };
         let mut rows = vec![
             ("AUROC", number(r.auroc), c.auroc),
             ("average precision, any damage", number(r.ap_any), c.ap_any),
@@ -151,10 +175,15 @@ impl Figures {
             ("recall at 0.1 % false alarms", number(r.recall_at_01fpr), c.recall_at_01fpr),
             ("at the threshold: false alarms", share(o.false_alarms, o.whole), (o.whole > 0).then_some(o.false_alarm_rate)),
             ("at the threshold: recall", share(o.found, o.damaged), (o.damaged > 0).then_some(o.recall)),
-            ("of a million items, 0.1 % damaged: good ones sidelined", format!("{:.0}", o.good_sidelined_per_million), None),
-            ("  … bad ones shipped", format!("{:.0}", o.bad_shipped_per_million), None),
+            ("of a million items, 0.1 % damaged: good ones sidelined", per_million(o.good_sidelined_per_million), None),
+            ("  … bad ones shipped", per_million(o.bad_shipped_per_million), None),
+            ("threshold for 1 % false alarms here", number(self.threshold_at_1fpr), None),
             ("AUROC of the scorer alone", number(self.damage.auroc), None),
         ];
+        if self.no_item.whole + self.no_item.damaged > 0 {
+            let of = format!("{} + {}", self.no_item.whole, self.no_item.damaged);
+            rows.push(("no item found, whole + damaged (the cell images again)", of, None));
+        }
         if let Some(anomaly) = &self.anomaly {
             rows.push(("AUROC of the comparison alone, where made", number(anomaly.auroc), None));
             rows.push(("share that could be compared", number(self.compared), None));
@@ -169,6 +198,11 @@ impl Figures {
         rows.push(("milliseconds an item, p50", ms(self.ms.p50), None));
         rows.push(("milliseconds an item, p99", ms(self.ms.p99), None));
         rows
+    }
+
+    /// Who scored how many samples, in words.
+    pub fn scored_by(&self) -> String {
+        self.scorers.iter().map(|(name, n)| format!("{name}: {n}")).collect::<Vec<_>>().join(", ")
     }
 
     /// Recall by size with its unit.

@@ -8,13 +8,13 @@ use anyhow::{Context as _, Result};
 use captures::{load_color, load_rgbd};
 use datasets::{Format, Reference, Sample, Shared, SharedCamera};
 use evaluation::{Localisation, LocalisationScore};
-use inspection::{EmptyTray, Engine, Inspection, InspectionParams, Inspector, overlay};
+use inspection::{EmptyTray, Inspection, Inspector, overlay};
 use matching::{Cutout, Gallery, GalleryOptions, PatchMemory, Picture};
 use vision::{ColorImage, HeatMap, RgbdFrame};
 
 use super::super::crops::empty_trays;
 
-/// The anomaly score above which the decision node's default policy does not sort; it stands at 0.5 in the score.
+/// The anomaly score above which the decision node's default policy does not sort; it stands at the threshold in the score.
 const ANOMALY_LIMIT: f32 = 0.8;
 /// The product under which a sample's references are enrolled.
 const PRODUCT: &str = "item";
@@ -22,8 +22,12 @@ const PRODUCT: &str = "item";
 /// What was found in one sample.
 #[derive(Clone, Debug)]
 pub(crate) struct Verdict {
-    /// What the policy acts on, [0, 1]: above 0.5 the item is not sorted.
+    /// What the policy acts on, [0, 1]: above the threshold the item is not sorted.
     pub score: f32,
+    /// What scored the damage and what ran it, `classical`, `damage.onnx@0123abcd (tract)`.
+    pub scorer: String,
+    /// False: no item was found in the picture.
+    pub found: bool,
     /// Of the scorer, [0, 1].
     pub damage: f32,
     /// Of the comparison with references, [0, 1]; `None` when nothing could be compared.
@@ -57,19 +61,10 @@ struct Enrolled {
 }
 
 impl Judge {
-    pub fn new(root: &Path, format: Format, shared: Option<Shared>, engine: Option<Arc<dyn Engine>>, compares: bool) -> Result<Judge> {
+    pub fn new(root: &Path, format: Format, shared: Option<Shared>, inspector: Inspector, compares: bool) -> Result<Judge> {
         let trays = shared.as_ref().map_or_else(|| Ok(Vec::new()), |s| empty_trays(root, s))?;
         let cameras = shared.iter().flat_map(|s| &s.cameras).map(SharedCamera::fx_fy_cx_cy).collect();
-        Ok(Judge {
-            inspector: Inspector { params: InspectionParams::default(), engine },
-            format,
-            trays,
-            cameras,
-            compares,
-            gallery: None,
-            localisation: Localisation::default(),
-            localised: false,
-        })
+        Ok(Judge { inspector, format, trays, cameras, compares, gallery: None, localisation: Localisation::default(), localised: false })
     }
 
     /// Figures of the maps so far; `None` without true masks.
@@ -98,11 +93,27 @@ impl Judge {
         let damage = inspection.damage_score;
         let anomaly = compared.as_ref().map(|(score, _)| *score);
         self.localise(sample, &inspection, compared.as_ref().map(|(_, map)| map))?;
-        Ok(Verdict { score: policy_score(damage, anomaly), damage, anomaly, item_iou: item_iou(sample, &inspection)?, ms })
+        Ok(Verdict {
+            score: policy_score(damage, anomaly, self.inspector.params.damage_threshold),
+            scorer: if inspection.engine == "none" {
+                inspection.model.clone()
+            } else {
+                format!("{} ({})", inspection.model, inspection.engine)
+            },
+            found: !inspection.items.is_empty(),
+            damage,
+            anomaly,
+            item_iou: item_iou(sample, &inspection)?,
+            ms,
+        })
     }
 
     /// Makes the gallery of the sample's references, when it is not that of the last sample.
     fn enrol(&mut self, sample: &Sample) -> Result<()> {
+        if sample.references.is_empty() {
+            // Another sample's references say nothing of this one.
+            self.gallery = None;
+        }
         if !self.compares || sample.references.is_empty() || self.gallery.as_ref().is_some_and(|e| e.references == sample.references) {
             return Ok(());
         }
@@ -110,7 +121,9 @@ impl Judge {
         let pictures = pictures?;
         let cutouts: Vec<Cutout> = pictures.iter().map(|p| p.cutout.clone()).collect();
         let (gallery, _) = Gallery::new(pictures, GalleryOptions::default());
-        self.gallery = Some(Enrolled { references: sample.references.clone(), gallery, patches: PatchMemory::of(&cutouts) });
+        // The cell compares as it finds its items; posed pictures are judged patch by patch too.
+        let patches = if self.format == Format::Mvtec { PatchMemory::of(&cutouts) } else { None };
+        self.gallery = Some(Enrolled { references: sample.references.clone(), gallery, patches });
         Ok(())
     }
 
@@ -181,10 +194,11 @@ impl Judge {
     }
 }
 
-/// Damage, or an anomaly that decides by itself, whichever is worse; both limits stand at one half.
-fn policy_score(damage: f32, anomaly: Option<f32>) -> f32 {
+/// Damage, or an anomaly that decides by itself, whichever is worse; both limits stand at the threshold.
+fn policy_score(damage: f32, anomaly: Option<f32>, threshold: f32) -> f32 {
     let moved = anomaly.map_or(0.0, |a| {
-        if a <= ANOMALY_LIMIT { 0.5 * a / ANOMALY_LIMIT } else { 0.5 + 0.5 * (a - ANOMALY_LIMIT) / (1.0 - ANOMALY_LIMIT) }
+        let above = a - ANOMALY_LIMIT;
+        if above <= 0.0 { threshold * a / ANOMALY_LIMIT } else { threshold + (1.0 - threshold) * above / (1.0 - ANOMALY_LIMIT) }
     });
     damage.max(moved)
 }
@@ -216,11 +230,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_limits_of_the_policy_stand_at_one_half() {
-        for (damage, anomaly, expected) in
-            [(0.3, None, 0.3), (0.1, Some(0.8), 0.5), (0.1, Some(1.0), 1.0), (0.7, Some(0.2), 0.7), (0.0, Some(0.4), 0.25)]
-        {
-            assert!((policy_score(damage, anomaly) - expected).abs() < 1e-6, "{damage} {anomaly:?}");
+    fn both_limits_of_the_policy_stand_at_the_threshold() {
+        for (damage, anomaly, threshold, expected) in [
+            (0.3, None, 0.5, 0.3),
+            (0.1, Some(0.8), 0.5, 0.5),
+            (0.1, Some(1.0), 0.5, 1.0),
+            (0.7, Some(0.2), 0.5, 0.7),
+            (0.0, Some(0.4), 0.5, 0.25),
+            (0.0, Some(0.8), 0.2, 0.2),
+            (0.0, Some(1.0), 0.2, 1.0),
+            (0.1, Some(0.4), 0.2, 0.1),
+        ] {
+            assert!((policy_score(damage, anomaly, threshold) - expected).abs() < 1e-6, "{damage} {anomaly:?} {threshold}");
         }
     }
 }

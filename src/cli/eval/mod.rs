@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
 use datasets::{Format, Sample, Split};
 use indicatif::{ProgressBar, ProgressStyle};
-use inspection::{DEFAULT_DAMAGE_THRESHOLD, EngineKind, ModelChoice};
+use inspection::{DEFAULT_DAMAGE_THRESHOLD, EngineKind, InspectionParams, Inspector, ModelChoice};
 
 use figures::Figures;
 use judge::{Judge, Verdict};
@@ -28,8 +28,9 @@ Examples:
   intact eval mvtec/bottle --format mvtec
   intact eval out/booth --format booth --references none     what perception alone can tell
 
-An item's score is the one that the decision node's default policy acts on: damage above 0.5, or anomaly above 0.8 (which is
-moved to 0.5 here), is not sorted. MVTec's train/good is enrolled as references; the classical scorer gives pictures without
+An item's score is what the decision node's default policy weighs: damage above the threshold, or anomaly above 0.8 (which is
+moved to the threshold here), is not sorted. What quality flags, pick points or an empty picture do in the cell is not counted;
+samples without an item are named. MVTec's train/good is enrolled as references; the classical scorer gives pictures without
 depth no damage score.")]
 pub struct EvalArgs {
     /// Folder of the data set
@@ -49,6 +50,9 @@ pub struct EvalArgs {
     /// What runs it: tract, or ort when a libonnxruntime is there (ORT_DYLIB_PATH)
     #[arg(long, default_value = "tract")]
     engine: EngineKind,
+    /// Damage above it is not sorted; the result names those for 1 % and 0.1 % false alarms
+    #[arg(long, default_value_t = DEFAULT_DAMAGE_THRESHOLD, value_name = "0..1")]
+    threshold: f32,
     /// Judge this many samples, evenly spread over the data set
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -76,6 +80,11 @@ enum References {
 }
 
 pub fn run(args: &EvalArgs) -> Result<ExitCode> {
+    ensure!((0.0..=1.0).contains(&args.threshold), "--threshold {} must lie between 0 and 1", args.threshold);
+    ensure!(
+        !args.fuse || args.submission.is_none(),
+        "--submission wants a line a capture, and --fuse leaves one an item: give one of them"
+    );
     let (mut samples, shared) = datasets::read(&args.dataset, args.format, args.split)?;
     ensure!(!samples.is_empty(), "{}: the split `{}` is empty", args.dataset.display(), args.split.name());
     if let Some(limit) = args.limit.filter(|l| *l < samples.len()) {
@@ -84,7 +93,8 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
         samples = (0..limit).map(|k| samples[k * n / limit].clone()).collect();
     }
     let engine = ModelChoice::from(args.model.as_str()).load(args.engine)?;
-    let mut judge = Judge::new(&args.dataset, args.format, shared, engine, args.references == References::Auto)?;
+    let inspector = Inspector { params: InspectionParams { damage_threshold: args.threshold, ..InspectionParams::default() }, engine };
+    let mut judge = Judge::new(&args.dataset, args.format, shared, inspector, args.references == References::Auto)?;
     let bar = ProgressBar::new(samples.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} samples, {per_sec}, {eta} left") {
         bar.set_style(style);
@@ -96,9 +106,9 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
     }
     bar.finish_and_clear();
     if args.fuse {
-        (samples, verdicts) = fuse(samples, verdicts);
+        (samples, verdicts) = fuse(samples, verdicts)?;
     }
-    let figures = Figures::of(&samples, &verdicts, judge.localisation(), DEFAULT_DAMAGE_THRESHOLD);
+    let figures = Figures::of(&samples, &verdicts, judge.localisation(), args.threshold);
     if let Some(file) = &args.submission {
         let mut out = std::fs::File::create(file).with_context(|| file.display().to_string())?;
         writeln!(out, "capture_id,pred")?;
@@ -117,8 +127,8 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One sample and one verdict an item: those of the capture with the highest score, damaged when any of its captures is.
-fn fuse(samples: Vec<Sample>, verdicts: Vec<Verdict>) -> (Vec<Sample>, Vec<Verdict>) {
+/// One sample and one verdict an item: those of the capture with the highest score.
+fn fuse(samples: Vec<Sample>, verdicts: Vec<Verdict>) -> Result<(Vec<Sample>, Vec<Verdict>)> {
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let mut fused: Vec<(Sample, Verdict)> = Vec::new();
     for (sample, verdict) in samples.into_iter().zip(verdicts) {
@@ -127,14 +137,20 @@ fn fuse(samples: Vec<Sample>, verdicts: Vec<Verdict>) -> (Vec<Sample>, Vec<Verdi
             fused.push((sample, verdict));
             continue;
         };
-        let (damaged, major) = (known.damaged || sample.damaged, known.major || sample.major);
+        ensure!(
+            known.damaged == sample.damaged && known.major == sample.major,
+            "--fuse: captures `{}` and `{}` of item `{}` disagree about its damage: item identifiers name products here, not single items",
+            known.id,
+            sample.id,
+            sample.item
+        );
         let ms = worst.ms + verdict.ms;
         if verdict.score > worst.score {
             (*known, *worst) = (sample, verdict);
         }
-        (known.damaged, known.major, worst.ms) = (damaged, major, ms);
+        worst.ms = ms;
     }
-    fused.into_iter().unzip()
+    Ok(fused.into_iter().unzip())
 }
 
 fn print(args: &EvalArgs, figures: &Figures) {
@@ -143,7 +159,14 @@ fn print(args: &EvalArgs, figures: &Figures) {
         let between = interval.map_or_else(|| "–".to_owned(), |i| format!("{:.3} … {:.3}", i.low, i.high));
         out.add_row(vec![name.into(), table::number(value), table::number(between)]);
     }
-    say!("{}: {} samples, {} damaged\n{out}", args.dataset.display(), figures.n, figures.n_defect);
+    let by = figures.scored_by();
+    say!(
+        "{}: {} samples, {} damaged; scored by {by}; threshold {}\n{out}",
+        args.dataset.display(),
+        figures.n,
+        figures.n_defect,
+        args.threshold
+    );
     let mut out = table::table(&["group", "n", "damaged", "AUROC", "false alarms", "found"]);
     for (group, names) in figures.groups() {
         for (name, g) in names {
@@ -176,14 +199,19 @@ fn print(args: &EvalArgs, figures: &Figures) {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
     fn the_worst_capture_stands_for_its_item() {
         let sample = |id: &str, item: &str, damaged| Sample { damaged, ..Sample::bare(id, item, PathBuf::new()) };
-        let verdict = |score| Verdict { score, damage: score, anomaly: None, item_iou: None, ms: 2.0 };
-        let samples = vec![sample("a0", "a", true), sample("b0", "b", false), sample("a1", "a", false), sample("a2", "a", true)];
-        let (samples, verdicts) = fuse(samples, [0.2, 0.4, 0.9, 0.1].map(verdict).to_vec());
+        let verdict =
+            |score| Verdict { score, scorer: "classical".into(), found: true, damage: score, anomaly: None, item_iou: None, ms: 2.0 };
+        let mixed = vec![sample("a0", "a", true), sample("a1", "a", false)];
+        let error = fuse(mixed, [0.2, 0.4].map(verdict).to_vec()).unwrap_err().to_string();
+        assert!(error.contains("`a0` and `a1`") && error.contains("products"), "{error}");
+        let samples = vec![sample("a0", "a", true), sample("b0", "b", false), sample("a1", "a", true), sample("a2", "a", true)];
+        let (samples, verdicts) = fuse(samples, [0.2, 0.4, 0.9, 0.1].map(verdict).to_vec()).unwrap();
         let told: Vec<_> = samples.iter().zip(&verdicts).map(|(s, v)| (s.id.as_str(), s.damaged, v.score, v.ms)).collect();
         assert_eq!(told, [("a1", true, 0.9, 6.0), ("b0", false, 0.4, 2.0)]);
     }

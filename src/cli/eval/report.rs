@@ -57,14 +57,13 @@ pub(crate) fn write(
         page,
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>{title}</title><style>{STYLE}</style>"
     )?;
-    let model = std::path::Path::new(&args.model).file_name().map_or_else(|| args.model.clone(), |n| n.to_string_lossy().into_owned());
     write!(
         page,
-        "<h1>{title}</h1><p class=sub>{} · {} samples, {} damaged · scorer {} · intact {}</p>",
+        "<h1>{title}</h1><p class=sub>{} · {} samples, {} damaged · scored by {} · intact {}</p>",
         args.format.name(),
         figures.n,
         figures.n_defect,
-        escape(&model),
+        escape(&figures.scored_by()),
         env!("CARGO_PKG_VERSION")
     )?;
     tiles(&mut page, figures)?;
