@@ -9,7 +9,8 @@ use captures::load_rgbd;
 use clap::Args;
 use image::{GrayImage, ImageBuffer, Luma, RgbImage};
 use inspection::{
-    DEFAULT_DAMAGE_THRESHOLD, EmptyTray, EngineKind, InspectedItem, Inspection, InspectionParams, Inspector, ModelChoice, Report, overlay,
+    DEFAULT_DAMAGE_THRESHOLD, EmptyTray, EngineKind, InspectedItem, Inspection, InspectionParams, Inspector, ModelChoice, Quality, Report,
+    overlay,
 };
 use matching::{Cutout, Gallery, GalleryOptions};
 use references::{GalleryUrl, Store};
@@ -190,8 +191,24 @@ fn write_pictures(dir: &Path, frame: &RgbdFrame, inspection: &Inspection) -> Res
     drawn.save(path("overlay.png")).with_context(|| path("overlay.png").display().to_string())
 }
 
+/// The quality flags that are raised, in a few words.
+fn doubts(q: &Quality) -> String {
+    let flags = [
+        (q.blurred, "blurred"),
+        (q.clipped, "clipped"),
+        (q.occluded, "occluded"),
+        (q.overexposed, "overexposed"),
+        (q.underexposed, "underexposed"),
+        (q.depth_missing, "no depth"),
+        (q.depth_unit_suspect, "depth unit"),
+        (q.background_missing, "no empty tray"),
+    ];
+    let raised: Vec<&str> = flags.iter().filter(|(on, _)| *on).map(|(_, name)| *name).collect();
+    if raised.is_empty() { "–".to_owned() } else { raised.join(", ") }
+}
+
 fn print_table(args: &InspectArgs, inspection: &Inspection, matches: Option<&[Match]>) {
-    let mut table = table::table(&["item", "box", "pixels", "damage", "worst type", "severity", "product", "anomaly"]);
+    let mut table = table::table(&["item", "box", "pixels", "damage", "worst type", "severity", "doubts", "product", "anomaly"]);
     for (n, item) in inspection.items.iter().enumerate() {
         let worst = item.defects.iter().max_by(|a, b| a.score.total_cmp(&b.score));
         let found = matches.and_then(|m| m.get(n));
@@ -202,11 +219,13 @@ fn print_table(args: &InspectArgs, inspection: &Inspection, matches: Option<&[Ma
             table::number(table::score(item.damage_score, 2)),
             worst.map_or("–", |d| d.kind.name()).into(),
             worst.map_or_else(|| "–".to_owned(), |d| format!("{:?}", d.severity).to_lowercase()).into(),
+            doubts(&item.quality).into(),
             found.and_then(|m| m.product.as_deref()).unwrap_or("–").into(),
             table::number(table::score(found.and_then(|m| m.anomaly_score).unwrap_or(f32::NAN), 2)),
         ]);
     }
-    say!("{}: {} item(s), model {}, threshold {}\n{table}", args.color.display(), inspection.items.len(), inspection.model, args.threshold);
+    let (n, model, engine) = (inspection.items.len(), &inspection.model, inspection.engine);
+    say!("{}: {n} item(s), model {model}, engine {engine}, threshold {}\n{table}", args.color.display(), args.threshold);
     if let Some(dir) = &args.out {
         say!("pictures in {}", dir.display());
     }

@@ -65,7 +65,7 @@ pub struct Inspection {
     pub damage_threshold: f32,
     /// `classical`, or the name and short sha256 of the model that scored an item at least.
     pub model: String,
-    /// `none` or `tract`.
+    /// `none`, `tract` or `ort`.
     pub engine: &'static str,
     /// The surface under the items.
     pub support: Option<SupportPlane>,

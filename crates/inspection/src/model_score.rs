@@ -36,8 +36,14 @@ fn read(contract: &Contract, crop: Rect, output: &Output) -> Assessment {
         });
     }
     if let Some([overall, types @ ..]) = output.scores.as_deref() {
-        // The calibrated score is the item's; the types divide it.
-        let most = types.iter().copied().fold(1e-6, f32::max);
+        // The calibrated score is the item's; the types divide it. Where no type claims it, it stands with the one that claims least.
+        let most = types.iter().copied().fold(0.0, f32::max);
+        if most < 1e-6 {
+            let least = DefectType::ALL.iter().position(|k| *k == DefectType::Superficial).unwrap_or(0);
+            assessment.scores = Default::default();
+            assessment.scores[least] = *overall;
+            return assessment;
+        }
         for (class, value) in types.iter().enumerate() {
             assessment.scores[slot(contract, class)] = overall * value / most;
         }
@@ -69,5 +75,18 @@ mod tests {
         values[..4].fill(0.9);
         assert!((top_mean(&values) - 0.9).abs() < 1e-6);
         assert_eq!(top_mean(&[0.4]), 0.4);
+    }
+
+    #[test]
+    fn the_overall_score_stands_also_where_no_type_claims_it() {
+        let contract = Contract { channels: 3, height: 8, width: 8, classes: 7, map: None, scores: true };
+        let crop = Rect { x: 0, y: 0, w: 8, h: 8 };
+        let said = |scores: [f32; 8]| {
+            let output = Output { damage: vec![0.0; 7], scores: Some(scores.to_vec()) };
+            read(&contract, crop, &output).overall()
+        };
+        assert_eq!(said([0.9, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]), 0.9);
+        assert!((said([0.9, 0.0, 0.2, 0.0, 0.0, 0.1, 0.0, 0.0]) - 0.9).abs() < 1e-6);
+        assert_eq!(said([0.0; 8]), 0.0);
     }
 }

@@ -15,6 +15,8 @@ pub struct Report {
     pub timings_ms: BTreeMap<String, f32>,
     /// `classical`, or the model file's name and short sha256.
     pub model: String,
+    /// What ran it: `none`, `tract` or `ort`.
+    pub engine: String,
     /// Above it an item is not sorted.
     pub damage_threshold: f32,
 }
@@ -30,6 +32,8 @@ pub struct ReportItem {
     pub damage_score: f32,
     /// One entry a type, in the order of Kaputt's types.
     pub defects: Vec<ReportDefect>,
+    /// What limits trust.
+    pub quality: crate::Quality,
 }
 
 /// One defect type of one item.
@@ -68,10 +72,12 @@ impl Report {
                             bbox: d.bbox.map(rect),
                         })
                         .collect(),
+                    quality: item.quality,
                 })
                 .collect(),
             timings_ms: timings_ms.iter().map(|(s, ms)| ((*s).to_owned(), *ms)).collect(),
             model: inspection.model.clone(),
+            engine: inspection.engine.to_owned(),
             damage_threshold: inspection.damage_threshold,
         }
     }
