@@ -214,6 +214,11 @@ fn enrols_the_items_of_a_bag() {
     assert!(right >= 4, "the whole items are enrolled: {enrolled:?}");
     let hurt = enrolled.iter().filter(|(_, own, gross)| *own && *gross).count();
     assert!(hurt <= 1, "what perception finds damaged is no reference: {enrolled:?}");
+    let (code, _, said) = desk.fails(&["enrol", "--product", "tea", &bag]);
+    assert!(code == Some(2) && said.contains("`tea`") && said.contains("--barcode"), "{code:?} {said}");
+    let first = items[0]["product"].as_str().unwrap();
+    let named = intact(&["gallery", "enrol", "--product", "tea", "--barcode", first, &bag, "--gallery", &desk.url(), "--json"]);
+    assert!(json_lines(&String::from_utf8_lossy(&named.stdout)).iter().all(|l| l["product"] == "tea"), "{named:?}");
     let again = desk.fails(&["enrol", "--product", "tea", &desk.path("nothing.mcap")]);
     assert!(again.0 == Some(2) && again.2.contains("nothing.mcap"), "{again:?}");
 }
@@ -232,6 +237,69 @@ fn imports_and_enrols_from_kaputts_tables() {
     assert!(code == Some(2) && said.contains("no references of `nobody`") && said.contains(first), "{said}");
     let (code, _, said) = desk.fails(&["import", &desk.path("missing")]);
     assert!(code == Some(2) && said.contains("missing"), "{said}");
+}
+
+/// What is put back is in use again, and a folder that was exported is imported whole.
+#[test]
+fn enrols_again_what_was_retired_and_imports_what_was_exported() {
+    Desk::each("enrols_again_what_was_retired_and_imports_what_was_exported", |desk| {
+        let (top, side) = (desk.save("top.png", &print(3, 180, 140)), desk.save("side.png", &print(4, 180, 140)));
+        desk.run(&["enrol", "--product", "tea", &top, &side]);
+        desk.run(&["retire", "--product", "tea", "--reference", "top"]);
+        assert_eq!(desk.run(&["enrol", "--product", "tea", &top])[0]["state"], "active", "it is asked for again");
+        assert_eq!(desk.run(&["enrol", "--product", "tea", &side])[0]["state"], "known");
+        assert_eq!(desk.run(&["export", &desk.path("out")])[0]["written"], 4);
+        let other = format!("sqlite:{}", desk.path("other.sqlite"));
+        let lines = json_lines(&intact_ok(&["gallery", "import", &desk.path("out"), "--gallery", &other, "--json"]));
+        assert!(lines.len() == 4 && lines.iter().all(|l| l["state"] == "active"), "a view named `top` is one of several: {lines:?}");
+        let one = desk.run(&["enrol", "--product", "coffee", &desk.path("products")]);
+        assert!(one.len() == 1 && one[0]["product"] == "coffee", "one product of a folder of products: {one:?}");
+    });
+}
+
+/// From the eighth reference on patches are remembered too; they judge only pictures that are taken as the references are.
+#[test]
+fn many_references_condemn_nothing_that_a_few_find_fine() {
+    let desk = Desk::new();
+    let views: Vec<String> = (0..9)
+        .map(|n| {
+            let mut view = print(1, 180, 140);
+            view.pixels_mut().for_each(|p| p.0 = p.0.map(|v| v.saturating_sub(n)));
+            desk.save(&format!("view{n}.png"), &view)
+        })
+        .collect();
+    let item = desk.save("item.png", &on_a_table(&print(1, 180, 140)));
+    let gray = desk.save("plane.png", &RgbImage::from_pixel(640, 480, Rgb([128, 128, 128])));
+    desk.run(&[&["enrol", "--product", "tea"], &views.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat());
+    let seen = desk.run(&["verify", "--product", "tea", &item, &gray]);
+    assert!(seen[0]["anomaly_score"].as_f64().unwrap() < 0.4, "{}", seen[0]);
+    assert!(seen[1]["anomaly_score"].is_null() && seen[1]["coverage"] == 0.0, "what cannot be compared is no finding: {}", seen[1]);
+}
+
+/// A disk without a byte left: what is there can be read, and the failure is named.
+#[test]
+fn a_gallery_on_a_full_disk_is_read_and_says_so() {
+    let desk = Desk::new();
+    let more: Vec<String> = (10..30).map(|n| desk.save(&format!("{n}.png"), &print(n, 640, 480))).collect();
+    let inside = r#"
+        mount -t tmpfs -o size=600k tmpfs "$1" || exit 77
+        cp "$2" "$1/g.sqlite"; intact="$3"; shift 3; from="$0"
+        "$intact" gallery enrol --product more "$@" --gallery "sqlite:$from/g.sqlite"; echo "enrol $?"
+        dd if=/dev/zero of="$from/rest" bs=1k >/dev/null 2>&1
+        "$intact" gallery list --json --gallery "sqlite:$from/g.sqlite"; echo "list $?"
+    "#;
+    let small = desk.dir.path().join("small");
+    std::fs::create_dir(&small).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["-m", "bash", "-c", inside]).arg(&small).arg(&small).arg(desk.dir.path().join("g.sqlite")).arg(program("intact"));
+    let output = command.args(&more).output().ok().filter(|o| o.status.code() != Some(77));
+    let Some(output) = output.filter(|o| !String::from_utf8_lossy(&o.stderr).contains("unshare:")) else {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: full disk: no private mount namespace here (it needs root)");
+        return;
+    };
+    let (told, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(told.contains("enrol 2") && said.contains("full"), "{told} {said}");
+    assert!(told.contains("list 0") && told.contains("coffee") && !said.contains("disk I/O"), "{told} {said}");
 }
 
 #[test]

@@ -418,10 +418,30 @@ fn apart(a: [f32; 2], b: [f32; 2]) -> f32 {
     (a[0] - b[0]).hypot(a[1] - b[1])
 }
 
+/// Part of the tolerance: a layout whose every place lies nearer to a patch on average is not improved any further.
+const GOOD_ENOUGH: f32 = 0.25;
+
+/// How many places lie at a patch, and how far off they are together; `None` when fewer than `needed` can be.
+fn in_place(laid: &[[f32; 2]], patches: &[Patch], tolerance: f32, needed: usize) -> Option<(usize, f32)> {
+    let (mut n, mut sum) = (0, 0.0);
+    for (k, v) in laid.iter().enumerate() {
+        let off = patches.iter().map(|p| apart(p.at, *v)).fold(f32::INFINITY, f32::min);
+        if off <= tolerance {
+            n += 1;
+            sum += off;
+        }
+        if n + laid.len() - k - 1 < needed {
+            return None;
+        }
+    }
+    Some((n, sum))
+}
+
 /// The places of the layout in the item: the turn, shift and small change of size under which most patches lie in place. All pairs
 /// are tried, so that the answer is the same on every run. `None`: less than two patches.
 fn lay(places: &[[f32; 2]], patches: &[Patch], tolerance: f32) -> Option<Vec<[f32; 2]>> {
     let mut best: Option<(usize, f32, Vec<[f32; 2]>)> = None;
+    let most = places.len().min(patches.len());
     for (i, a) in places.iter().enumerate() {
         for b in places.iter().skip(i + 1) {
             for (k, p) in patches.iter().enumerate() {
@@ -442,11 +462,13 @@ fn lay(places: &[[f32; 2]], patches: &[Patch], tolerance: f32) -> Option<Vec<[f3
                             [p.at[0] + c * d[0] - s * d[1], p.at[1] + s * d[0] + c * d[1]]
                         })
                         .collect();
-                    let nearest = |v: &[f32; 2]| patches.iter().map(|p| apart(p.at, *v)).fold(f32::INFINITY, f32::min);
-                    let off: Vec<f32> = laid.iter().map(nearest).filter(|d| *d <= tolerance).collect();
-                    let sum: f32 = off.iter().sum();
-                    if best.as_ref().is_none_or(|(n, s, _)| off.len() > *n || (off.len() == *n && sum < *s)) {
-                        best = Some((off.len(), sum, laid));
+                    let needed = best.as_ref().map_or(0, |(n, ..)| *n);
+                    let Some((n, sum)) = in_place(&laid, patches, tolerance, needed) else { continue };
+                    if n == most && sum < GOOD_ENOUGH * tolerance * n as f32 {
+                        return Some(laid);
+                    }
+                    if best.as_ref().is_none_or(|(m, s, _)| n > *m || (n == *m && sum < *s)) {
+                        best = Some((n, sum, laid));
                     }
                 }
             }

@@ -45,6 +45,34 @@ fn counts_what_is_there_in_any_turn_and_names_the_place_of_what_is_not() {
     assert!(broken.score > 0.5 && middle.0.abs_diff(90) < 8 && middle.1.abs_diff(145) < 8, "{broken:?}");
 }
 
+/// Forty pearls on a card, dark or not there: all pairs of places and patches are too many to try to the end.
+#[test]
+fn many_units_are_counted_at_once() {
+    let tray = |turn_rad: f32, absent: Option<usize>| {
+        let (c, s) = (turn_rad.cos(), turn_rad.sin());
+        let (mut mask, mut data) = (Vec::new(), Vec::new());
+        for i in 0..520 * 400 {
+            let (x, y) = ((i % 520) as f32 - 260.0, (i / 520) as f32 - 200.0);
+            let (u, v) = (c * x + s * y, c * y - s * x);
+            mask.push(u.abs() < 195.0 && v.abs() < 130.0);
+            let pearl = (0..40).filter(|n| Some(*n) != absent).any(|n| {
+                let at = ((n % 8) as f32 * 46.0 - 161.0, (n / 8) as f32 * 46.0 - 100.0);
+                (u - at.0).hypot(v - at.1) < 18.0
+            });
+            data.extend(if pearl { [190, 40, 50] } else { [60, 90 + (v + 130.0).max(0.0) as u8 / 4, 150] });
+        }
+        Cutout::masked(ColorImage::new(520, 400, data).unwrap(), mask).unwrap()
+    };
+    let units = Units::of(&[tray(0.0, None), tray(0.5, None), tray(1.1, None), tray(2.0, None)]).unwrap();
+    assert_eq!(units.expected(), Some(40));
+    let from = std::time::Instant::now();
+    let (whole, broken) = (units.count(&tray(0.7, None)).unwrap().unwrap(), units.count(&tray(0.3, Some(13))).unwrap().unwrap());
+    assert_eq!((whole.seen, whole.missing.len()), (40, 0));
+    assert_eq!((broken.seen, broken.missing.len()), (39, 1));
+    // To the end it takes minutes; a loaded machine needs a second for this.
+    assert!(from.elapsed().as_secs() < 20, "{:?}", from.elapsed());
+}
+
 #[test]
 fn what_lies_under_a_label_is_hidden_and_not_missing() {
     let count = units().count(&card(0.3, &[0, 1, 2, 3, 4, 5], Some(4))).unwrap().unwrap();

@@ -14,7 +14,7 @@ use crate::StoreError;
 pub enum Layout {
     /// `DIR/<product>/*.png`: our own, and what `export` writes.
     Products,
-    /// `DIR/<product>/top.jpg` beside captures that are no references: the ARC 2017 items.
+    /// `DIR/<product>/top.jpg` beside `capture_*.jpg`, which are no references: the ARC 2017 items.
     Arc,
     /// `DIR/train/good/*.png`, or `DIR/<product>/train/good/*.png`: MVTec AD.
     Mvtec,
@@ -78,8 +78,11 @@ fn pictures(dir: &Path, product: &str) -> Result<Vec<Source>, StoreError> {
     Ok(pictures.map(|path| Source { product: product.to_owned(), path, mask: None }).collect())
 }
 
-fn top_of(folder: &Path) -> Option<PathBuf> {
-    ["top.jpg", "top.png", "top.jpeg"].into_iter().map(|name| folder.join(name)).find(|p| p.is_file())
+/// The one reference of an ARC item: its `top` picture, where captures lie beside it. Without them `top` is a name like others.
+pub fn top_of(folder: &Path) -> Option<PathBuf> {
+    let is_capture = |p: &PathBuf| is_picture(p) && p.file_name().is_some_and(|n| n.to_string_lossy().starts_with("capture"));
+    let top = ["top.jpg", "top.png", "top.jpeg"].into_iter().map(|name| folder.join(name)).find(|p| p.is_file())?;
+    entries(folder).is_ok_and(|all| all.iter().any(is_capture)).then_some(top)
 }
 
 /// Rows of `gallery.csv`; the columns are found by their names.
@@ -147,6 +150,9 @@ mod tests {
         assert_eq!(found(&["a/top.jpg", "a/capture_0.jpg"]), (Layout::Arc, vec!["a=a/top.jpg".into()]));
         assert_eq!(found(&["a/train/good/1.png", "a/test/crack/1.png"]), (Layout::Mvtec, vec!["a=a/train/good/1.png".into()]));
         assert_eq!(found(&["gallery.csv", "gallery/x.jpg"]), (Layout::Table, vec!["Milk=gallery/x.jpg".into()]));
+        let ours = ["tea/front.png", "tea/side.png", "tea/top.png", "coffee/front.png"];
+        let found_ours = found(&ours);
+        assert_eq!((found_ours.0, found_ours.1.len()), (Layout::Products, 4), "a view from the top is a reference like others");
         let one = tree(&["nut/train/good/1.png"]);
         assert_eq!(find(&one.path().join("nut")).unwrap().1[0].product, "nut");
     }

@@ -25,7 +25,7 @@ mod tables;
 mod url;
 
 pub use error::StoreError;
-pub use layout::{Layout, Source, find};
+pub use layout::{Layout, Source, find, top_of};
 pub use reach::Connection;
 pub use record::{Act, DesignChange, Event, NewReference, Origin, ProductSummary, Proposal, ReferenceRecord, State};
 pub use store::Store;

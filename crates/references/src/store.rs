@@ -343,7 +343,7 @@ pub(crate) fn references(statements: &mut dyn Statements, schema: i64, product: 
         "'enrolled', 1"
     } else {
         "origin, CASE WHEN origin = 'enrolled' OR coalesce((SELECT action FROM history WHERE history.product = pictures.product
-             AND history.reference = pictures.name ORDER BY sequence DESC LIMIT 1), '') IN ('confirm', 'adopt') THEN 1 ELSE 0 END"
+             AND history.reference = pictures.name AND action NOT IN ('retire', 'rollback') ORDER BY sequence DESC LIMIT 1), '') IN ('confirm', 'adopt') THEN 1 ELSE 0 END"
     };
     let query = format!(
         "SELECT product, name, width, height, n_features, camera, provenance, version, state, added_ns, added_by, {learned}

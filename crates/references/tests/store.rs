@@ -126,6 +126,10 @@ fn proposals_wait_with_who_agrees_and_are_settled_with_a_reason() {
         assert!(store.references("tea").unwrap()[1].pristine, "a person vouches for it");
         assert!(matches!(store.settle("tea", &["none".into()], State::Active, act("confirm", 8)), Err(StoreError::Unknown(_))));
         assert_eq!(store.history(Some("tea")).unwrap().last().unwrap().detail, "because");
+        store.set_state("tea", None, State::Retired, ("tester", "retire", 8)).unwrap();
+        store.roll_back("tea", None, "tester", 9).unwrap();
+        let back = &store.references("tea").unwrap()[1];
+        assert!(back.pristine && back.state == State::Active, "taking it out and putting it back takes nobody's word back");
         bench.sql("INSERT INTO sightings VALUES ('tea', 'nowhere', 'x', 1)").unwrap();
         assert!(store.check().unwrap().iter().any(|f| f.contains("nowhere")));
     });

@@ -147,7 +147,9 @@ impl Case<'_> {
                 tell_units(&mut report, &units);
             }
             report.learned = self.learn(item_id, instance, &item, product, rect, report.units_missing > 0);
-            report.design_change = self.open_designs.contains_key(&product.product) || report.learned.starts_with(NEW_DESIGN);
+            let is_open = self.open_designs.contains_key(&product.product) || report.learned.starts_with(NEW_DESIGN);
+            // Another print explains an anomaly; a unit that is not there stays missing.
+            report.design_change = is_open && report.units_missing == 0;
         }
         let ms = |d: std::time::Duration| d.as_secs_f32() * 1e3;
         report.timings = vec![
@@ -195,7 +197,9 @@ impl Case<'_> {
         let off_manifest = self
             .arrival
             .is_some_and(|a| !a.candidate_products.is_empty() && !a.candidate_products.iter().any(|candidate| candidate == product));
-        let other_code = self.arrival.is_some_and(|a| self.barcodes.get(&a.barcode).is_some_and(|scanned| scanned != product));
+        // A code that is in no table may be a product's name; what names nothing that is known says nothing.
+        let names = |scanned: &str| self.gallery.products().contains_key(scanned) || self.barcodes.values().any(|p| p == scanned);
+        let other_code = self.scanned().is_some_and(|scanned| scanned != product && names(scanned));
         (off_manifest || other_code).then_some("barcode or manifest name another product")
     }
 

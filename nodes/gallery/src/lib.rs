@@ -128,6 +128,10 @@ fn open(ports: &Ports, references_dir: &str) -> Result<Catalogue, NodeError> {
         Some(first) => {
             ports.diagnostics.warn(format!("{} reference picture(s) skipped, first `{}`: {}", rejected.len(), first.picture, first.reason))
         }
+        None if gallery.is_empty() && !references_dir.is_empty() => {
+            tracing::warn!("parameter `references_dir`: {references_dir} holds no references; perception decides alone");
+            ports.diagnostics.warn(format!("{references_dir} holds no references: perception decides alone"));
+        }
         None if gallery.is_empty() => ports.diagnostics.ok("no references: perception decides alone"),
         None => {
             let fixed = if catalogue.is_fixed() { "; it can be read only" } else { "" };

@@ -375,6 +375,32 @@ fn learns_from_intact_items_and_notices_a_new_design() {
     assert!(store.check().unwrap().is_empty());
 }
 
+/// Whose barcode names another known product does not teach: siblings look alike. A code that names nothing is no contradiction.
+#[test]
+fn an_item_that_carries_another_products_code_is_not_learned_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let (url, tea) = store_with_tea(&dir);
+    enrol(&mut Store::open(&url.parse().unwrap()).unwrap(), "coffee", &print(2, ITEM.w, ITEM.h));
+    let learning = || NodeOverrides::default().set("learning", "on".to_owned());
+    let cell = Cell::with(Some(Path::new(&url)), learning().set("barcodes", vec!["4006381333931=coffee".to_owned()]));
+    let with = |item: &str, barcode: &str| ItemArrival { barcode: barcode.into(), ..arrival(item) };
+    for (n, code) in ["coffee", "4006381333931"].into_iter().enumerate() {
+        let report = cell.inspect(&noisy(&tea, n as u64), with(code, code));
+        assert!(report.product == "tea" && report.learned.contains("barcode"), "{code}: {} {}", report.product, report.learned);
+    }
+    for (n, code) in ["", "tea", "9999999999994"].into_iter().enumerate() {
+        assert_eq!(cell.inspect(&noisy(&tea, 10 + n as u64), with(&format!("i{n}"), code)).learned, "proposed", "{code}");
+    }
+}
+
+#[test]
+fn an_empty_gallery_is_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", dir.path().join("mistyped.sqlite").display());
+    let cell = Cell::new(Some(Path::new(&url)));
+    assert!(wait_for(&cell, "holds no references").contains("mistyped.sqlite"));
+}
+
 #[test]
 fn what_waits_survives_a_restart() {
     let dir = tempfile::tempdir().unwrap();

@@ -132,7 +132,7 @@ pub fn verify(args: &VerifyArgs) -> Result<ExitCode> {
     let store = args.common.read()?;
     let gallery = load(&store, Some(std::slice::from_ref(&args.product)))?;
     ensure!(!gallery.is_empty(), "product {} has no active reference in {}", args.product, args.common.url()?);
-    let memory = patches(&store, &args.product)?;
+    let posed = Posed::of(&store, &args.product)?;
     let mut failed = 0;
     for image in &args.images {
         let started = Instant::now();
@@ -140,8 +140,8 @@ pub fn verify(args: &VerifyArgs) -> Result<ExitCode> {
         match compare(&gallery, &args.product, image) {
             Ok(found) => {
                 tell(&mut line, found, image);
-                if let Some(memory) = &memory {
-                    tell_odd(&mut line, memory, image);
+                if let Some(posed) = &posed {
+                    tell_odd(&mut line, posed, image);
                 }
             }
             Err(error) => {
@@ -228,18 +228,39 @@ fn tell(line: &mut VerifyLine, Compared { discrepancy, units, rect }: Compared, 
     }
 }
 
-/// The patches of a product's references; `None` when they are too few to show what varies.
-fn patches(store: &Store, product: &str) -> Result<Option<PatchMemory>> {
-    let (enrolled, _) = store.enrolled(Some(&[product.to_owned()]), &GalleryOptions::default().features)?;
-    let cutouts: Vec<Cutout> = enrolled.into_iter().map(|e| e.picture.cutout).collect();
-    Ok(PatchMemory::of(&cutouts))
+/// The patches of a product's references, and how those were taken: only a picture taken alike can be judged by them.
+struct Posed {
+    memory: PatchMemory,
+    /// All references are cut out of their background.
+    all_cut_out: bool,
+    /// Sizes of those that are not.
+    whole: Vec<(u32, u32)>,
+}
+
+impl Posed {
+    /// `None` when they are too few to show what varies.
+    fn of(store: &Store, product: &str) -> Result<Option<Self>> {
+        let (enrolled, _) = store.enrolled(Some(&[product.to_owned()]), &GalleryOptions::default().features)?;
+        let cutouts: Vec<Cutout> = enrolled.into_iter().map(|e| e.picture.cutout).collect();
+        let whole: Vec<_> = cutouts.iter().filter(|c| !c.is_cut_out()).map(size_of).collect();
+        Ok(PatchMemory::of(&cutouts).map(|memory| Self { memory, all_cut_out: whole.is_empty(), whole }))
+    }
+
+    /// Whether the picture shows the item as the references do: cut out, or in a whole picture of their size.
+    fn is_like(&self, cutout: &Cutout) -> bool {
+        if cutout.is_cut_out() { self.all_cut_out } else { self.whole.contains(&size_of(cutout)) }
+    }
+}
+
+fn size_of(cutout: &Cutout) -> (u32, u32) {
+    (cutout.color().width(), cutout.color().height())
 }
 
 /// What patches that no reference has add to what the comparison found: all there is of what cannot be registered.
-fn tell_odd(line: &mut VerifyLine, memory: &PatchMemory, image: &Path) {
+fn tell_odd(line: &mut VerifyLine, posed: &Posed, image: &Path) {
     // Whether the picture can be read was seen before.
     let Ok(Decoded { cutout, rect, .. }) = pictures::read_whole(image) else { return };
-    let Some(odd) = memory.judge(&cutout) else { return };
+    let Some(odd) = Some(&cutout).filter(|c| posed.is_like(c)).and_then(|c| posed.memory.judge(c)) else { return };
     line.coverage = 1.0;
     if line.anomaly_score.is_some_and(|score| score >= odd.score) {
         return;

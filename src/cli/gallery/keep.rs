@@ -24,6 +24,9 @@ pub struct EnrolArgs {
     /// a folder with Kaputt's tables
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// Of a bag: the barcode that the product's items carry [default: the product's ID]
+    #[arg(long, value_name = "CODE")]
+    barcode: Option<String>,
     /// Version of the product's design, from 1
     #[arg(long, default_value_t = 1, value_name = "N")]
     design: u32,
@@ -100,7 +103,8 @@ pub struct CheckArgs {
 
 pub fn enrol(args: &EnrolArgs) -> Result<ExitCode> {
     ensure!(args.design >= 1, "--design counts from 1");
-    let given: Vec<_> = args.paths.iter().map(|path| sources::of_product(&args.product, path)).collect::<Result<_>>()?;
+    let given: Vec<_> =
+        args.paths.iter().map(|path| sources::of_product(&args.product, args.barcode.as_deref(), path)).collect::<Result<_>>()?;
     let total = given.iter().map(|(_, n)| n).sum();
     let state = if args.quarantine { State::Quarantined } else { State::Active };
     let views = given.into_iter().flat_map(|(views, _)| views);
@@ -187,12 +191,33 @@ fn add_one(store: &mut Store, view: View, tags: &Tags) -> Result<references::Ref
         added_by: actor(),
         added_ns: now_ns(),
     };
-    store.enrol(&new, &GalleryOptions::default().features).map_err(|error| match error {
-        StoreError::Duplicate { name, .. } => Refusal::Known(name),
-        StoreError::Picture { reason, .. } => Refusal::Picture(reason),
-        error @ StoreError::ProductName(_) => Refusal::Picture(error.to_string()),
-        error => Refusal::Store(error),
+    store.enrol(&new, &GalleryOptions::default().features).or_else(|error| match error {
+        StoreError::Duplicate { name, .. } => again(store, &new, name),
+        error => Err(error.into()),
     })
+}
+
+/// A picture that is enrolled already: one that was retired comes back into use, others stay as they are.
+fn again(store: &mut Store, new: &NewReference, name: String) -> Result<references::ReferenceRecord, Refusal> {
+    let known = store.references(&new.product)?.into_iter().find(|r| r.name == name);
+    match known {
+        Some(mut record) if record.state == State::Retired && new.state == State::Active => {
+            store.set_state(&new.product, Some(&name), State::Active, (&new.added_by, "enrol", new.added_ns))?;
+            record.state = State::Active;
+            Ok(record)
+        }
+        _ => Err(Refusal::Known(name)),
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Picture { reason, .. } => Refusal::Picture(reason),
+            error @ StoreError::ProductName(_) => Refusal::Picture(error.to_string()),
+            error => Refusal::Store(error),
+        }
+    }
 }
 
 pub fn actor() -> String {

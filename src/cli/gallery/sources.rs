@@ -1,5 +1,6 @@
 //! What can be enrolled: pictures, folders in several layouts, and the items of a bag.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -7,6 +8,7 @@ use camera::{BagItem, items_of_bag};
 use captures::load_color;
 use datasets::kaputt_references;
 use inspection::{EmptyTray, InspectionParams, inspect};
+use intact_msgs::msg::ItemArrival;
 use matching::{Cutout, store as pictures};
 use references::Source;
 
@@ -65,10 +67,10 @@ fn masked(path: &Path, mask: &Path) -> Result<Cutout, String> {
 ///
 /// # Errors
 /// When the path holds nothing that can be enrolled.
-pub fn of_product(product: &str, path: &Path) -> Result<(Box<dyn Iterator<Item = View>>, u64)> {
+pub fn of_product(product: &str, barcode: Option<&str>, path: &Path) -> Result<(Box<dyn Iterator<Item = View>>, u64)> {
     if is_bag(path) {
         let n = bag::info(path)?.topics.iter().filter(|t| t.type_name.ends_with("/ItemArrival")).map(|t| t.messages).sum();
-        return Ok((Box::new(of_bag(product, path)?), n));
+        return Ok((Box::new(of_bag(product, barcode.unwrap_or(product), path)?), n));
     }
     let sources = if !path.is_dir() {
         ensure!(path.exists(), "{} does not exist", path.display());
@@ -81,8 +83,11 @@ pub fn of_product(product: &str, path: &Path) -> Result<(Box<dyn Iterator<Item =
         list.iter().map(|r| Source { product: product.into(), path: r.picture.clone(), mask: r.mask.clone() }).collect()
     } else {
         let files = files_of(path)?;
-        ensure!(!files.is_empty(), "{} holds no PNG or JPEG picture", path.display());
-        files.into_iter().map(|path| Source { product: product.into(), path, mask: None }).collect()
+        if files.is_empty() {
+            of_one(product, path)?
+        } else {
+            files.into_iter().map(|path| Source { product: product.into(), path, mask: None }).collect()
+        }
     };
     let n = sources.len() as u64;
     Ok((Box::new(sources.into_iter().map(View::from)), n))
@@ -106,6 +111,16 @@ pub fn of_folder(folder: &Path) -> Result<(String, Vec<Source>)> {
     Ok((serde_json::to_value(layout)?.as_str().unwrap_or_default().to_owned(), sources))
 }
 
+/// One product of a folder of products.
+fn of_one(product: &str, path: &Path) -> Result<Vec<Source>> {
+    let (_, mut all) = references::find(path).with_context(|| format!("{} holds no PNG or JPEG picture", path.display()))?;
+    let known: BTreeSet<String> = all.iter().map(|s| s.product.clone()).collect();
+    all.retain(|s| s.product == product);
+    let some = || known.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+    ensure!(!all.is_empty(), "{} has no pictures of `{product}`; it has {}, …", path.display(), some());
+    Ok(all)
+}
+
 /// The pictures of one product's folder: of its `train/good` where it has one (MVTec), its `top` picture where there is one
 /// (ARC: the others are captures), else all.
 fn files_of(dir: &Path) -> Result<Vec<PathBuf>> {
@@ -115,10 +130,7 @@ fn files_of(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = entries.map(|e| e.map(|e| e.path())).collect::<std::io::Result<_>>()?;
     files.retain(|p| pictures::is_picture(p));
     files.sort();
-    if let Some(top) = files.iter().find(|p| p.file_stem().is_some_and(|n| n == "top")) {
-        files = vec![top.clone()];
-    }
-    Ok(files)
+    Ok(references::top_of(&dir).map_or(files, |top| vec![top]))
 }
 
 fn has_kaputt_tables(dir: &Path) -> bool {
@@ -132,14 +144,24 @@ fn is_bag(path: &Path) -> bool {
     if path.is_dir() { path.join("metadata.yaml").is_file() } else { name.ends_with(".mcap") || name.ends_with(".db3") }
 }
 
-/// The items of a bag whose barcode names the product, or that have none.
-fn of_bag(product: &str, path: &Path) -> Result<impl Iterator<Item = View> + use<>> {
-    let (product, bag) = (product.to_owned(), path.display().to_string());
+/// The items of a bag that carry this barcode, or none.
+///
+/// # Errors
+/// When the bag cannot be read, or all of its items carry other barcodes.
+fn of_bag(product: &str, barcode: &str, path: &Path) -> Result<impl Iterator<Item = View> + use<>> {
+    let (product, barcode, bag) = (product.to_owned(), barcode.to_owned(), path.display().to_string());
+    let codes = barcodes(path)?;
+    let others: BTreeSet<&str> = codes.iter().map(String::as_str).filter(|c| !c.is_empty() && *c != barcode).collect();
+    ensure!(
+        codes.is_empty() || codes.iter().any(|c| c.is_empty() || *c == barcode),
+        "no item of {bag} carries the barcode `{barcode}`; they carry {}: name it with --barcode",
+        others.into_iter().take(5).collect::<Vec<_>>().join(", ")
+    );
     let mut tray: Option<EmptyTray> = None;
     let items = items_of_bag(path)?;
     Ok(items.filter_map(move |item| {
         let (name, seen) = match item {
-            Ok(item) if !item.arrival.barcode.is_empty() && item.arrival.barcode != product => return None,
+            Ok(item) if !item.arrival.barcode.is_empty() && item.arrival.barcode != barcode => return None,
             Ok(item) => {
                 if tray.is_none() {
                     tray = item.empty_tray.clone().map(EmptyTray::new);
@@ -151,6 +173,16 @@ fn of_bag(product: &str, path: &Path) -> Result<impl Iterator<Item = View> + use
         let from = if name.is_empty() { bag.clone() } else { format!("{bag}#{name}") };
         Some(View { product: product.clone(), name: (!name.is_empty()).then_some(name), from, picture: Picture::Seen(seen) })
     }))
+}
+
+/// The barcodes of a bag's items, as they were read.
+fn barcodes(path: &Path) -> Result<Vec<String>> {
+    let bag = bag::Bag::open(path)?;
+    let arrivals = |t: &&bag::TopicInfo| t.type_name.ends_with("/ItemArrival");
+    let topics: Vec<String> = bag.topics().iter().filter(arrivals).map(|t| t.name.clone()).collect();
+    ensure!(!topics.is_empty(), "{} announces no items (intact_msgs/msg/ItemArrival)", path.display());
+    let messages = bag.messages_with(&bag::ReadOptions { topics, ..Default::default() });
+    Ok(messages.flatten().filter_map(|m| m.decode::<ItemArrival>().ok()).map(|a| a.barcode).collect())
 }
 
 /// What perception makes of the item. Only one item that shows no damage can become a reference.

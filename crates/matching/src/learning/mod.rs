@@ -283,7 +283,7 @@ impl Learner {
     /// Tells what a store has of a product: replaces what was known of its quarantine and open design.
     pub fn restore(&mut self, product: &str, kept: Restored) {
         let memory = self.products.entry(product.to_owned()).or_default();
-        memory.quarantine = Quarantine::restored(kept.proposals, kept.learned);
+        memory.quarantine = std::mem::take(&mut memory.quarantine).restored(kept.proposals, kept.learned);
         memory.watch.restore(kept.open, kept.refused);
     }
 

@@ -27,11 +27,13 @@ pub(super) struct Quarantine {
 }
 
 impl Quarantine {
-    pub fn restored(proposals: Vec<(Sample, Vec<String>)>, learned_before: usize) -> Self {
+    /// As the store has it. Contradictions are in no store: those of proposals that still wait are kept.
+    pub fn restored(self, proposals: Vec<(Sample, Vec<String>)>, learned_before: usize) -> Self {
+        let mut known: BTreeMap<String, BTreeSet<String>> = self.waiting.into_iter().map(|p| (p.sample.item, p.contradicting)).collect();
         let waiting = proposals.into_iter().map(|(sample, agreeing)| Proposal {
+            contradicting: known.remove(&sample.item).unwrap_or_default(),
             sample,
             agreeing: agreeing.into_iter().collect(),
-            contradicting: BTreeSet::new(),
         });
         Self { waiting: waiting.collect(), learned: BTreeMap::new(), learned_before }
     }

@@ -16,6 +16,9 @@ use crate::{StoreError, tables};
 pub(crate) use copy::LocalCopy;
 use schema::APPLICATION_ID;
 
+/// Extended codes of a disk without room for the file that readers and writers share (SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_SHMMAP).
+const NO_ROOM: [i32; 2] = [4874, 5386];
+
 /// How long a writer waits for another one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -47,6 +50,7 @@ fn error(place: &str, source: rusqlite::Error) -> StoreError {
         // The file is there, its write-ahead log cannot be made beside it.
         Some(ErrorCode::CannotOpen) if Path::new(&place).is_file() => StoreError::ReadOnly(place),
         Some(ErrorCode::DiskFull) => StoreError::Full(place),
+        _ if source.sqlite_error().is_some_and(|e| NO_ROOM.contains(&e.extended_code)) => StoreError::Full(place),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy(place),
         _ => StoreError::Sqlite { place, source },
     }
@@ -94,8 +98,10 @@ impl Sqlite {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).at(&place)?;
         connection.busy_timeout(PATIENCE).at(&place)?;
         match check_kind(&connection, &place) {
-            // A write-ahead log cannot be made beside the file; when there is none, nobody can be writing.
-            Err(StoreError::ReadOnly(_) | StoreError::Sqlite { .. }) if !with_suffix(path, "-wal").exists() => {
+            // A write-ahead log cannot be made beside the file; when there is none, or nothing in it, all is in the file.
+            Err(StoreError::ReadOnly(_) | StoreError::Full(_) | StoreError::Sqlite { .. })
+                if fs::metadata(with_suffix(path, "-wal")).map_or(0, |log| log.len()) == 0 =>
+            {
                 let uri = format!("file:{}?immutable=1", place.replace('%', "%25").replace('?', "%3f").replace('#', "%23"));
                 let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
                 let connection = Connection::open_with_flags(uri, flags).at(&place)?;
