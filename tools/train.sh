@@ -15,12 +15,13 @@ python_packages() {
 }
 
 user_crops() { # DATASET FORMAT
-    [ -e "$OUT/user/train-user/done" ] && return 0
-    rm -rf "$OUT/user" && mkdir -p "$OUT/user"
+    mkdir -p "$OF_USER"
     local part
     for part in train validation; do
-        target/debug/intact crops "$1" --format "$2" --split $part --out "$OUT/user/$part-user" || return 1
-        touch "$OUT/user/$part-user/done"
+        [ -e "$OF_USER/$part-user/done" ] && continue
+        rm -rf "${OF_USER:?}/$part-user"
+        target/debug/intact crops "$1" --format "$2" --split $part --out "$OF_USER/$part-user" || return 1
+        touch "$OF_USER/$part-user/done"
     done
 }
 
@@ -32,12 +33,14 @@ elif [ "${1:-}" = real-exam ]; then
     step "damage put into real captures" "see the message above; the captures lie in ../shared/data" $PYTHON training/real_exam.py "${@:2}"
 elif [ "${1:-}" = finetune ]; then
     [ $# -eq 3 ] || { echo "give DATASET and FORMAT (kaputt or booth)" >&2 && exit 2; }
+    # One folder a data set and length of training: another one starts anew, the same one goes on.
+    OF_USER=$OUT/user-$(printf '%s|%s|%s' "$(realpath "$2")" "$3" "${SAMPLES:-20000}" | sha256sum | cut -c1-12)
     step "your captures as crops" "the data set needs a train and a validation part" user_crops "$2" "$3"
     step "training" "start again to go on where it stopped" \
-        $PYTHON training/train.py --crops "$OUT/user" --start models/damage/damage.pt --rate 3e-4 --samples "${SAMPLES:-20000}" --out "$OUT/user/model"
+        $PYTHON training/train.py --crops "$OF_USER" --start models/damage/damage.pt --rate 3e-4 --samples "${SAMPLES:-20000}" --out "$OF_USER/model"
     step "ONNX" "see the message above" \
-        $PYTHON training/export.py --crops "$OUT/user" --weights "$OUT/user/model/final.pt" --with-depth --out "$OUT/user/damage.onnx"
-    echo "use it: intact inspect … --model $OUT/user/damage.onnx, or the parameter perception.model"
+        $PYTHON training/export.py --crops "$OF_USER" --weights "$OF_USER/model/final.pt" --with-depth --out "$OF_USER/damage.onnx"
+    echo "use it: intact inspect … --model $OF_USER/damage.onnx, or the parameter perception.model"
 else
     step "what it learns from" "start again to go on; delete $OUT to begin anew" $PYTHON training/prepare.py --out "$OUT" --items "${ITEMS:-250}"
     step "training" "start again to go on where it stopped" \

@@ -49,7 +49,9 @@ def scores_of(types: list[str], damaged: bool) -> Array:
 def load(folder: Folder, k: int) -> Sample:
     row = folder.rows[k]
     types = [t for t in row["types"].split("+") if t]
-    return Sample(np.array(folder.inputs[k]), np.array(folder.damage[k]), scores_of(types, row["damaged"] == "1"), True)
+    bits, damaged = np.array(folder.damage[k]), row["damaged"] == "1"
+    # Kaputt says that an item is damaged, not where.
+    return Sample(np.array(folder.inputs[k]), bits, scores_of(types, damaged), not damaged or bool(bits.any()))
 
 
 def to_float(image: Array) -> Array:
@@ -172,5 +174,6 @@ class Mixture:
             sample.bits = inject.damage(rng, sample.image, other.image)
             found = [name for k, name in enumerate(TYPES) if (sample.bits >> k & 1).sum() >= 12]
             sample.scores = scores_of(found, bool(found))
+            sample.masked = True
         elif self.sham:
             inject.sham(rng, sample.image, other.image)

@@ -11,6 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -59,21 +60,33 @@ def main() -> None:
     parser.add_argument("eval", nargs="*", help="after --: arguments for `intact eval`")
     args = parser.parse_args()
     assert args.items >= HASHED, f"--items {args.items}: at least {HASHED}, what the hash covers"
+    if args.check:
+        # Made anew: what lies there from before says nothing of the booth of today.
+        args.out, args.items = Path(tempfile.mkdtemp(prefix="exam-")), HASHED
     folders = {seed: args.out / f"{seed}-{args.items}" for seed in SEEDS}
     for seed, folder in folders.items():
         generate(args, seed, args.items, folder)
+    if args.check:
+        found = {"seeds": {str(seed): describe(folder) for seed, folder in folders.items()}}
+        shutil.rmtree(args.out)
+        compare(found["seeds"])
+        print(f"the frozen exam: {len(SEEDS)} booths, made anew", file=sys.stderr)
+        return
     found = {"seeds": {str(seed): describe(folder) for seed, folder in folders.items()}, "items": ITEMS, "damaged": DAMAGED, "hashed": HASHED}
     if args.freeze:
         FROZEN.write_text(json.dumps(found, indent=1) + "\n")
-    frozen = json.loads(FROZEN.read_text())
-    if found["seeds"] != frozen["seeds"]:
-        changed = [seed for seed in frozen["seeds"] if found["seeds"].get(seed) != frozen["seeds"][seed]]
-        raise SystemExit(f"this is not the frozen exam: seeds {', '.join(changed)} differ. Was the booth changed?")
+    compare(found["seeds"])
     print(f"the frozen exam: {len(SEEDS)} booths, {args.items} captures each", file=sys.stderr)
-    if args.check:
-        return
     rows = [row for folder in folders.values() for row in judge(args, folder)]
     print(json.dumps(figures(rows), indent=1))
+
+
+def compare(found: dict) -> None:
+    """Ends with a sentence when these are not the frozen captures."""
+    frozen = json.loads(FROZEN.read_text())["seeds"]
+    changed = [seed for seed in frozen if found.get(seed) != frozen[seed]]
+    if changed:
+        raise SystemExit(f"this is not the frozen exam: seeds {', '.join(changed)} differ. Was the booth changed?")
 
 
 def judge(args: argparse.Namespace, folder: Path) -> list[dict]:
@@ -93,7 +106,10 @@ def auroc(bad: np.ndarray, good: np.ndarray) -> float:
 
 
 def recall_at(bad: np.ndarray, good: np.ndarray, alarms: float) -> float:
-    return float((bad > np.quantile(good, 1 - alarms)).mean()) if len(bad) and len(good) else float("nan")
+    """Share of `bad` above the lowest limit that at most the share `alarms` of `good` exceeds, as `intact eval` has it."""
+    if not len(bad) or not len(good):
+        return float("nan")
+    return float((bad > np.sort(good)[::-1][int(alarms * len(good))]).mean())
 
 
 def interval(bad: np.ndarray, good: np.ndarray, of) -> list[float]:

@@ -53,13 +53,14 @@ def main() -> None:
         k, n = sum(s > args.threshold for s in found), len(found)
         low, high = wilson(k, n) if n else (0.0, 1.0)
         print(f"{source:24} {which:6} {n:6} {k:7} {k / max(n, 1):7.3f}  {low:.3f} … {high:.3f}  {empty[(source, which)]}")
-    unseen_scores = [s for (_, which), found in groups.items() if which == "test" for s in found]
+    # The classical trees know the tote; the network does not.
+    unseen_scores = [s for (source, which), found in groups.items() if which == "test" and source != "tote" for s in found]
     k, n = sum(s > args.threshold for s in unseen_scores), len(unseen_scores)
-    print(f"{'all that never trained':31} {n:6} {k:7} {k / n:7.3f}  {wilson(k, n)[0]:.3f} … {wilson(k, n)[1]:.3f}")
+    print(f"{'never learnt from, tote apart':31} {n:6} {k:7} {k / n:7.3f}  {wilson(k, n)[0]:.3f} … {wilson(k, n)[1]:.3f}")
 
 
 def unseen(data: Path) -> list[dict]:
-    """Sources that never train."""
+    """Sources that the network never learns from."""
     rows = []
     tote = data / "rgbd_tote_bg" / "parallel_jaw"
     for k in (0, 1):

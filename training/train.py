@@ -32,7 +32,7 @@ class Stream(IterableDataset):
         k, step = (self.first + worker.id, worker.num_workers) if worker else (self.first, 1)
         while True:
             sample = self.mixture.draw(self.seed * 1_000_003 + k)
-            yield sample.image, sample.bits, sample.scores
+            yield sample.image, sample.bits, sample.scores, np.float32(sample.masked)
             k += step
 
 
@@ -42,10 +42,11 @@ def targets(bits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return (F.adaptive_avg_pool2d(planes, size) > 0.3).float()
 
 
-def loss_of(maps: torch.Tensor, scores: torch.Tensor, bits: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Cross entropy and overlap of the maps, cross entropy of the scores."""
+def loss_of(maps: torch.Tensor, scores: torch.Tensor, bits: torch.Tensor, wanted: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
+    """Cross entropy and overlap of the maps where the damaged pixels are known (`masked` [N], 1 or 0), cross entropy of the scores."""
     truth = targets(bits, maps.shape[-2:])
-    pixel = F.binary_cross_entropy_with_logits(maps, truth, pos_weight=torch.tensor(4.0))
+    pixel = F.binary_cross_entropy_with_logits(maps, truth, pos_weight=maps.new_tensor(4.0), reduction="none").mean((1, 2, 3))
+    pixel = (pixel * masked).sum() / masked.sum().clamp(min=1)
     chance = torch.sigmoid(maps)
     both = (chance * truth).sum((2, 3))
     overlap = 1 - (2 * both + 1) / (chance.sum((2, 3)) + truth.sum((2, 3)) + 1)
@@ -67,6 +68,7 @@ def auroc(scores: np.ndarray, damaged: np.ndarray) -> float:
 def judge(net: DamageNet, folders: list[crops.Folder], side: int, each: int | None = None, colour_alone: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Overall logits and labels of stored crops, `each` of a folder, spread evenly; with all that depth tells left out when asked."""
     net.eval()
+    device = next(net.parameters()).device
     logits, damaged = [], []
     for folder in folders:
         n = len(folder.rows)
@@ -80,7 +82,7 @@ def judge(net: DamageNet, folders: list[crops.Folder], side: int, each: int | No
             batch.append(sample)
             if len(batch) == 16 or k == picked[-1]:
                 images = torch.from_numpy(np.stack([s.image for s in batch]))
-                logits.append(net(images.contiguous(memory_format=torch.channels_last))[1][:, 0].float().numpy())
+                logits.append(net(images.to(device, memory_format=torch.channels_last))[1][:, 0].float().cpu().numpy())
                 damaged.append(np.array([s.scores[0] > 0 for s in batch]))
                 batch = []
     net.train()
@@ -147,7 +149,7 @@ def main() -> None:
         mixture = crops.Mixture(booth, real, splits(), side, args.real_share, not args.no_sham)
         loader = DataLoader(Stream(mixture, args.seed, seen), batch_size=batch, num_workers=args.workers, prefetch_factor=3 if args.workers else None)
         step, total = 0, 0.0
-        for image, bits, wanted in loader:
+        for image, bits, wanted, masked in loader:
             done = progress()
             if done >= 1 or (not final and done >= 1 - args.final_share):
                 break
@@ -156,7 +158,7 @@ def main() -> None:
             image = image.to(device, memory_format=torch.channels_last)
             with torch.autocast(device, torch.bfloat16):
                 maps, scores = net(image)
-            loss = loss_of(maps.float(), scores.float(), bits.to(device), wanted.to(device))
+            loss = loss_of(maps.float(), scores.float(), bits.to(device), wanted.to(device), masked.to(device))
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), 2.0)
