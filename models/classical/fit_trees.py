@@ -4,7 +4,7 @@
     for s in $(seq 700 714); do
         cargo run -p inspection --example booth_cues -- --split train --seeds $s..$((s + 1)) --items 400 > cues-$s.csv; done
     cargo run -p inspection --example evaluate -- --cues real.csv
-    python3 models/classical/fit_trees.py --real real.csv --false-alarms 0.07 -o crates/inspection/src/damage/trees.txt cues-*.csv
+    python3 models/classical/fit_trees.py --real real.csv --splits training/splits.csv --false-alarms 0.07 -o crates/inspection/src/damage/trees.txt cues-*.csv
 
 Needs numpy, pandas and scikit-learn. Booth items: gross damage against intact;
 minor damage counts less (`--minor-weight`: a person may well sort it). Real, undamaged goods count as intact. The bias is set on out-of-fold scores, folds by booth seed, so that
@@ -80,6 +80,7 @@ def arguments():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("cues", nargs="+")
     args.add_argument("--real", help="cues of undamaged real goods")
+    args.add_argument("--splits", help="training/splits.csv: real goods that it gives to tuning or test are left out")
     args.add_argument("--real-weight", type=float, default=3.0)
     args.add_argument("--minor-weight", type=float, default=0.3, help="of slightly damaged items, which count as damaged")
     args.add_argument("--false-alarms", type=float, default=0.08)
@@ -99,7 +100,12 @@ class Data:
         self.several = (booth.found > 1).to_numpy()
         self.x = booth[self.cues].to_numpy(np.float32)
         self.weight = np.where(booth.label == "minor", a.minor_weight, 1.0)
-        real = pd.read_csv(a.real) if a.real else pd.DataFrame(columns=["source", *self.cues])
+        real = pd.read_csv(a.real) if a.real else pd.DataFrame(columns=["source", "capture", *self.cues])
+        if a.splits:
+            held = {row.item.split("/")[1] for row in pd.read_csv(a.splits, comment="#").itertuples() if row.part != "train"}
+            known = [any(c.startswith(h) and not c[len(h):len(h) + 1].isdigit() for h in held) for c in real.capture.astype(str)]
+            print(f"{sum(known)} real items belong to tuning or test, and are left out")
+            real = real[~np.array(known, bool)]
         self.source, self.real = real.source.to_numpy(), real[self.cues].to_numpy(np.float32)
         self.real_weight = a.real_weight
 

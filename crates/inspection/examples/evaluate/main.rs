@@ -4,7 +4,7 @@
 //! cargo run -p inspection --example evaluate [-- --out DIR] [--cues FILE] [--json FILE]
 //! ```
 //! `--out` saves tinted pictures, `--json` the table, `--cues` as CSV the damage cues of every true item that was found (IoU above
-//! one half), and of every item found where there is no truth, after the name of the data set.
+//! one half), and of every item found where there is no truth, after the names of data set and capture.
 //! One table row a data set: captures, true items, mean IoU over true items (matched one to one, misses count 0), its
 //! 95 % bootstrap interval, items found, captures with the right number of items, found items above the damage threshold
 //! (none of these goods is damaged), milliseconds a capture (p50).
@@ -104,13 +104,13 @@ fn main() -> Fallible<()> {
     ];
     let mut rows = Vec::new();
     let mut figures = serde_json::Map::new();
-    let mut table = format!("source,{}\n", CUE_NAMES.join(","));
+    let mut table = format!("source,capture,{}\n", CUE_NAMES.join(","));
     for (name, cases) in &sets {
         println!("{name}");
         let outcomes = cases.iter().map(|c| judge(c, out.as_deref())).collect::<Fallible<Vec<_>>>()?;
         let ious: Vec<f64> = outcomes.iter().flat_map(|o| o.ious.iter().copied()).collect();
-        for cues in outcomes.iter().flat_map(|o| &o.cues) {
-            table += &format!("{name},");
+        for (case, cues) in cases.iter().zip(&outcomes).flat_map(|(c, o)| o.cues.iter().map(move |cues| (c, cues))) {
+            table += &format!("{name},{},", case.name);
             table += &cues.iter().map(|v| format!("{v:.4}")).collect::<Vec<_>>().join(",");
             table += "\n";
         }

@@ -1,10 +1,11 @@
 //! The numbers that tell damaged items from whole ones.
 
 use super::relief::Relief;
+use super::repeat::repetition;
 use super::shape::{asymmetry, behind_hull_m, bumps_m, hollows_m, roughness_m};
 
 /// Names of the cues, in the order of [`Cues::values`].
-pub const CUE_NAMES: [&str; 39] = [
+pub const CUE_NAMES: [&str; 44] = [
     "hull_mean_mm",
     "hull_p95_mm",
     "hull_area_3mm",
@@ -44,6 +45,11 @@ pub const CUE_NAMES: [&str; 39] = [
     "low_mm2",
     "low_radius_mm",
     "low_odd_mm2",
+    "repeat_share",
+    "repeat_peak",
+    "repeat_relief_mm",
+    "repeat_color",
+    "repeat_depth_mm",
 ];
 
 /// Matter lower than this over the tray is flat, metres.
@@ -120,6 +126,7 @@ pub(crate) fn measure(relief: &Relief) -> Cues {
     let stain = stain(relief);
     let (odd, low) = (odd_color(relief), low_matter(relief));
     let mut heights: Vec<f32> = relief.solid().map(|i| relief.height_m[i]).collect();
+    let repeat = repetition(relief, &behind_hull);
     let mut hull = Spread::new(relief, &behind_hull, &core);
     let mut hollows = Spread::new(relief, &hollow, &core);
     let mut small = Spread::new(relief, &small_hollow, &core);
@@ -165,6 +172,11 @@ pub(crate) fn measure(relief: &Relief) -> Cues {
         relief.area_mm2(count(&low)),
         1e3 * largest_radius_m(relief, &low),
         relief.area_mm2((0..odd.len()).filter(|i| low[*i] && (odd[*i] || !relief.inside[*i])).count() as f32),
+        repeat.correlation,
+        repeat.peak,
+        1e3 * repeat.relief_m,
+        repeat.color,
+        1e3 * repeat.depth_m,
     ];
     Cues { values, behind_hull_m: behind_hull, hollow_m: hollow, bump_m: bump, rough_m: rough, dark_deep }
 }

@@ -6,6 +6,7 @@
 mod cues;
 mod forest;
 mod relief;
+mod repeat;
 mod shape;
 
 use vision::{HeatMap, Rect};
