@@ -55,8 +55,11 @@ fn enrolled(product: &str, name: String, cutout: Cutout) -> Enrolled {
     Enrolled { picture: Picture { product: product.to_owned(), name, cutout }, features: Some(Features::default()) }
 }
 
+/// A capture and the product that it shows.
+type Query = (String, PathBuf);
+
 /// What is enrolled, and captures with their products.
-fn arc2017() -> Result<(Vec<Enrolled>, Vec<(String, PathBuf)>)> {
+fn arc2017() -> Result<(Vec<Enrolled>, Vec<Query>)> {
     let data = std::env::var_os("INTACT_DATA")
         .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")), PathBuf::from);
     let dir = data.join("retail_arc2017");
