@@ -1,8 +1,9 @@
 //! Measures the classical cues on booth captures and prints them as CSV, one item a line: what `fit_trees` learns from.
 //!
 //! ```text
-//! cargo run -p inspection --example booth_cues -- --seeds 100..110 --items 200 [--split train|validation|test] > cues.csv
+//! cargo run -p inspection --example booth_cues -- --seeds 100..110 --items 200 [--products N] [--split train|validation|test] > cues.csv
 //! ```
+//! `--products`: how many to draw from in each booth [default: one for eight items, and eight].
 //! With `--bare` every third capture is also measured without the picture of the empty tray, unless something is spilt.
 //! Without `--split` the booth of `intact booth bag`: every family, every way of damaging.
 //! Columns: seed, index, family, look-alike (0/1), label (`intact`, `minor`, `gross`), types of the damage (`+`), score
@@ -29,12 +30,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("test") => Some(Part::Test),
         Some(other) => return Err(format!("--split {other}: train, validation or test").into()),
     };
+    let products: usize = argument("--products").map_or(Ok(items / 8 + 8), |n| n.parse())?;
     let bare = std::env::args().any(|a| a == "--bare");
     let mut out = std::io::stdout().lock();
     writeln!(out, "seed,index,family,lookalike,label,types,score,found,{}", CUE_NAMES.join(","))?;
     for seed in from.parse::<u64>()?..to.parse::<u64>()? {
         let spec = part.map_or_else(|| BoothSpec { seed, ..BoothSpec::default() }, |part| part.spec(seed));
-        let booth = Booth::new(BoothSpec { damage_fraction: 0.5, products: items / 8 + 8, ..spec })?;
+        let booth = Booth::new(BoothSpec { damage_fraction: 0.5, products, ..spec })?;
         let background = EmptyTray::new(booth.background());
         for index in 0..items {
             let capture = booth.capture(index);

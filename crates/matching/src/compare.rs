@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nalgebra::Matrix3;
 use opencv::core::{CV_8UC1, Mat, MatTraitConst, MatTraitConstManual, MatTraitManual, Point, Scalar, Size, Vector};
 use opencv::imgproc;
-use vision::{ColorImage, HeatMap};
+use vision::{ColorImage, HeatMap, Rect};
 
 use crate::additions::labels;
 use crate::consensus::Consensus;
@@ -70,6 +70,32 @@ pub struct Discrepancy {
     pub reference: String,
     /// That reference in the item's view and size, in its own light; black where it shows nothing.
     pub registered: ColorImage,
+}
+
+/// A region is explained by the reference when at least this share of it could be compared …
+const EXPLAINED_COMPARED: f32 = 0.5;
+/// … and differs by no more than this there on average.
+const EXPLAINED_DIFFERENCE: f32 = 0.15;
+
+impl Discrepancy {
+    /// Whether the item shows in `region` what its reference shows there: what perception took for damage is on the pristine
+    /// print too. Both rectangles are pixels of the picture; `cutout` says where the item was cut out of it.
+    pub fn explains(&self, region: Rect, cutout: Rect) -> bool {
+        let (width, height) = (self.map.width(), self.map.height());
+        let (mut n, mut compared, mut sum) = (0u32, 0u32, 0f32);
+        for (x, y) in (region.y..region.y + region.h).flat_map(|y| (region.x..region.x + region.w).map(move |x| (x, y))) {
+            n += 1;
+            let Some((x, y)) = x.checked_sub(cutout.x).zip(y.checked_sub(cutout.y)).filter(|(x, y)| *x < width && *y < height) else {
+                continue;
+            };
+            let at = (y * width + x) as usize;
+            if self.compared.get(at).is_some_and(|c| *c > 0) {
+                compared += 1;
+                sum += self.map.data().get(at).copied().unwrap_or(0.0);
+            }
+        }
+        n > 0 && compared as f32 >= EXPLAINED_COMPARED * n as f32 && sum <= EXPLAINED_DIFFERENCE * compared as f32
+    }
 }
 
 /// One reference laid over the item, at the working size.

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use intact_msgs::msg::{GalleryReport, Inspection, ItemArrival, ItemInstance, ProductScore, StageTiming};
+use intact_msgs::msg::{DefectScore, GalleryFinding, GalleryReport, Inspection, ItemArrival, ItemInstance, ProductScore, StageTiming};
 use matching::learning::{Damage, Sighting};
 use matching::{Candidate, Cutout, Discrepancy, Gallery, Identification, Item, UnitCount};
-use ros_interfaces::sensor_msgs::msg::Image;
+use ros_interfaces::sensor_msgs::msg::{Image, RegionOfInterest};
 use ros_interfaces::std_msgs::msg::Header;
 use vision::ros::{color_from_ros, color_to_ros, heatmap_from_ros, heatmap_to_ros, mask_from_ros};
 use vision::{ColorImage, HeatMap, LabelMask, Rect};
@@ -141,10 +141,11 @@ impl Case<'_> {
         if let Some(product) = found.product() {
             // Nothing registered leaves coverage 0: nothing is known of the item, which is not the same as fine.
             if let Some(discrepancy) = self.gallery.compare(&item, &product.product).map_err(|e| e.to_string())? {
+                rejudge(&mut report, instance, &discrepancy, rect, self.inspection.damage_threshold);
                 tell_discrepancy(&mut report, discrepancy, rect, pictures)?;
             }
             if let Some(units) = self.gallery.count_units(&item, &product.product).map_err(|e| e.to_string())? {
-                tell_units(&mut report, &units);
+                tell_units(&mut report, &units, rect);
             }
             report.learned = self.learn(item_id, instance, &item, product, rect, report.units_missing > 0);
             let is_open = self.open_designs.contains_key(&product.product) || report.learned.starts_with(NEW_DESIGN);
@@ -218,6 +219,7 @@ impl Case<'_> {
             header: self.inspection.header.clone(),
             item_id,
             gallery_version: self.gallery.version().to_owned(),
+            damage_rejudged: f32::NAN,
             ..GalleryReport::default()
         }
     }
@@ -243,7 +245,9 @@ pub(crate) fn given_up(inspection: &Inspection, gallery: &Gallery, error: &str) 
 }
 
 /// A missing unit is a change like any other, also where nothing could be registered.
-fn tell_units(report: &mut GalleryReport, units: &UnitCount) {
+fn tell_units(report: &mut GalleryReport, units: &UnitCount, rect: Rect) {
+    let missing = |place: &Rect| finding(GalleryFinding::MISSING_UNIT, place, rect, units.score);
+    report.findings.extend(units.missing.iter().map(missing));
     report.units_expected = units.expected;
     report.units_seen = units.seen;
     report.units_missing = units.missing.len() as u32;
@@ -251,6 +255,24 @@ fn tell_units(report: &mut GalleryReport, units: &UnitCount) {
         report.anomaly_score = report.anomaly_score.max(units.score);
         report.coverage = report.coverage.max(units.coverage());
     }
+}
+
+/// A finding whose box lies in the item's cutout.
+fn finding(kind: &str, b: &Rect, cutout: Rect, score: f32) -> GalleryFinding {
+    let region = RegionOfInterest { x_offset: cutout.x + b.x, y_offset: cutout.y + b.y, width: b.w, height: b.h, do_rectify: false };
+    GalleryFinding { kind: kind.to_owned(), region, score }
+}
+
+/// Perception's scores once more, beside the reference: what the pristine print shows in the same place is explained away. A type
+/// without a region explains nothing away. Decision acts on perception's own score; this one is for people and for learning from.
+fn rejudge(report: &mut GalleryReport, instance: &ItemInstance, found: &Discrepancy, cutout: Rect, threshold: f32) {
+    let is_explained = |d: &DefectScore| {
+        let r = &d.region;
+        r.width > 0 && found.explains(Rect { x: r.x_offset, y: r.y_offset, w: r.width, h: r.height }, cutout)
+    };
+    let (explained, left): (Vec<&DefectScore>, Vec<&DefectScore>) = instance.defects.iter().partition(|d| is_explained(d));
+    report.explained_away = explained.iter().filter(|d| d.score > threshold).count() as u32;
+    report.damage_rejudged = left.iter().map(|d| d.score).fold(0.0, f32::max);
 }
 
 fn tell_discrepancy(report: &mut GalleryReport, found: Discrepancy, rect: Rect, pictures: &Pictures) -> Result<(), String> {
@@ -263,6 +285,7 @@ fn tell_discrepancy(report: &mut GalleryReport, found: Discrepancy, rect: Rect, 
     }
     let whole = HeatMap::new(width, height, whole).map_err(|e| e.to_string())?;
     report.discrepancy = heatmap_to_ros(&whole, header.clone());
+    report.findings = found.findings.iter().map(|f| finding(f.kind.name(), &f.bbox, rect, f.score)).collect();
     report.reference_image = color_to_ros(&found.registered, header);
     (report.anomaly_score, report.coverage, report.reference) = (found.score, found.coverage, found.reference);
     Ok(())

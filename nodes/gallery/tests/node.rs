@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use gallery::Gallery;
-use intact_msgs::msg::{GalleryReport, Inspection, ItemArrival, ItemInstance};
+use intact_msgs::msg::{DefectScore, GalleryFinding, GalleryReport, Inspection, ItemArrival, ItemInstance};
 use intact_msgs::srv::{EnrolReference, EnrolReferenceRequest, ListProducts, ListProductsRequest};
 use node_kit::{Component, Mode, NodeOverrides, Running, RunningNode, launch};
 use rand::{Rng, SeedableRng};
@@ -109,8 +109,12 @@ impl Cell {
         }
     }
 
-    /// Sends an item through, its messages in the least convenient order.
     fn inspect(&self, item: &ColorImage, arrival: ItemArrival) -> GalleryReport {
+        self.inspect_seen(item, arrival, Vec::new())
+    }
+
+    /// Sends an item through with what perception said of it, its messages in the least convenient order.
+    fn inspect_seen(&self, item: &ColorImage, arrival: ItemArrival, defects: Vec<DefectScore>) -> GalleryReport {
         self.shown.set(self.shown.get() + 1);
         let header = Header { stamp: Time::from_nanos(1_000_000_007 * self.shown.get()), frame_id: "camera_color_optical_frame".into() };
         let (frame, mask) = scene(item);
@@ -120,7 +124,7 @@ impl Cell {
             item_id: arrival.item_id.clone(),
             camera: "camera".into(),
             ok: true,
-            instances: vec![ItemInstance { instance_id: 1, region, area_px: ITEM.w * ITEM.h, ..ItemInstance::default() }],
+            instances: vec![ItemInstance { instance_id: 1, region, area_px: ITEM.w * ITEM.h, defects, ..ItemInstance::default() }],
             mask: mask_to_ros(&mask, header.clone()),
             damage_threshold: 0.5,
             ..Inspection::default()
@@ -373,6 +377,41 @@ fn learns_from_intact_items_and_notices_a_new_design() {
     assert!(!report.design_change && report.anomaly_score < 0.3, "{} {}", report.design_change, report.anomaly_score);
     assert!(cell.inspect(&noisy(&tea, 202), arrival("m2")).anomaly_score < 0.3, "the old one is still right");
     assert!(store.check().unwrap().is_empty());
+}
+
+/// What perception takes for damage is on the pristine print too, or it is not: the report says which, and what the score is then.
+#[test]
+fn perceptions_damage_is_judged_again_beside_the_reference() {
+    let (dir, tea, _) = two_products();
+    let cell = Cell::new(Some(dir.path()));
+    let at = RegionOfInterest { x_offset: ITEM.x + 60, y_offset: ITEM.y + 55, width: 40, height: 30, ..RegionOfInterest::default() };
+    let defect = |kind: &str, score: f32, region: &RegionOfInterest| DefectScore {
+        r#type: kind.into(),
+        score,
+        region: region.clone(),
+        ..Default::default()
+    };
+    let seen = || vec![defect("superficial", 0.9, &at), defect("spillage", 0.2, &RegionOfInterest::default())];
+    let whole = cell.inspect_seen(&tea, arrival("whole"), seen());
+    assert_eq!((whole.explained_away, whole.damage_rejudged), (1, 0.2), "{} {}", whole.anomaly_score, whole.coverage);
+    assert!(whole.findings.is_empty(), "{:?}", whole.findings);
+
+    let mut torn = tea.clone();
+    for (x, y) in (0..40 * 30).map(|i| (60 + i % 40, 55 + i / 40)) {
+        let i = ((y * ITEM.w + x) * 3) as usize;
+        torn.data_mut()[i..i + 3].copy_from_slice(if (x + y) % 7 < 3 { &[25, 20, 15] } else { &[120, 95, 60] });
+    }
+    let hurt = cell.inspect_seen(&torn, arrival("hurt"), seen());
+    assert_eq!((hurt.explained_away, hurt.damage_rejudged), (0, 0.9), "a torn print is no print");
+    let worst = &hurt.findings[0];
+    let middle = (worst.region.x_offset + worst.region.width / 2, worst.region.y_offset + worst.region.height / 2);
+    assert!(
+        worst.kind == GalleryFinding::CHANGED_REGION && middle.0.abs_diff(ITEM.x + 80) < 15 && middle.1.abs_diff(ITEM.y + 70) < 15,
+        "{worst:?}"
+    );
+
+    let stranger = cell.inspect_seen(&print(9, ITEM.w, ITEM.h), arrival("stranger"), seen());
+    assert!(stranger.damage_rejudged.is_nan() && stranger.explained_away == 0, "what was not compared is not judged again");
 }
 
 /// Whose barcode names another known product does not teach: siblings look alike. A code that names nothing is no contradiction.

@@ -18,11 +18,6 @@ use vision::Rect;
 
 use super::{Common, exit_code};
 
-/// A finding of perception is explained by the reference when at least this share of its box was compared …
-const EXPLAINED_COMPARED: f32 = 0.5;
-/// … and differs there by no more than this on average.
-const EXPLAINED_DIFFERENCE: f32 = 0.15;
-
 #[derive(Debug, Args)]
 pub struct IdentifyArgs {
     /// Pictures (PNG, JPEG)
@@ -278,24 +273,5 @@ fn explained_away(found: &Discrepancy, rect: Rect, image: &Path) -> usize {
     let Ok(frame) = load_rgbd(image, None, None) else { return 0 };
     let Ok(inspection) = Inspector::default().inspect(&frame, None, &mut |_| {}) else { return 0 };
     let defects = inspection.items.iter().flat_map(|item| &item.defects).filter(|d| d.score > inspection.damage_threshold);
-    defects.filter_map(|d| d.bbox).filter(|bbox| is_on_reference(found, rect, *bbox)).count()
-}
-
-fn is_on_reference(found: &Discrepancy, rect: Rect, bbox: Rect) -> bool {
-    let (width, height) = (found.map.width(), found.map.height());
-    let (mut n, mut compared, mut sum) = (0u32, 0u32, 0f32);
-    for y in bbox.y..bbox.y + bbox.h {
-        for x in bbox.x..bbox.x + bbox.w {
-            n += 1;
-            let Some((x, y)) = x.checked_sub(rect.x).zip(y.checked_sub(rect.y)).filter(|(x, y)| *x < width && *y < height) else {
-                continue;
-            };
-            let at = (y * width + x) as usize;
-            if found.compared.get(at).is_some_and(|c| *c > 0) {
-                compared += 1;
-                sum += found.map.data().get(at).copied().unwrap_or(0.0);
-            }
-        }
-    }
-    compared as f32 >= EXPLAINED_COMPARED * n.max(1) as f32 && sum <= EXPLAINED_DIFFERENCE * compared as f32
+    defects.filter_map(|d| d.bbox).filter(|bbox| found.explains(*bbox, rect)).count()
 }
