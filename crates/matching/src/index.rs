@@ -32,7 +32,8 @@ pub struct IndexOptions {
 
 impl Default for IndexOptions {
     fn default() -> Self {
-        Self { cells: 0, probes: 24 }
+        // Of 1,000 cells for a million looks (`million_exam`), 8, 16, 24 give 0.991, 0.997, 0.998 of the exact answers, in 2, 4, 6 ms.
+        Self { cells: 0, probes: 16 }
     }
 }
 
