@@ -300,6 +300,27 @@ fn a_full_disk_stops_sorting_not_the_cell() {
     }
 }
 
+/// Enrolling from a bag: an item that no picture shows must not get the picture of the next one.
+#[test]
+fn an_item_that_was_never_seen_becomes_no_reference() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut items = good_items(3);
+    (items[1].color, items[1].depth) = (None, None);
+    let bag = write_bag(dir.path(), "bag", &items);
+    let gallery = format!("sqlite:{}", dir.path().join("g.sqlite").display());
+    let output = intact(&["gallery", "enrol", "--product", "tea", &bag, "--gallery", &gallery, "--json"]);
+    let lines = crate::support::json_lines(&String::from_utf8_lossy(&output.stdout));
+    assert_eq!((output.status.code(), lines.len()), (Some(1), 3), "{lines:?}");
+    for line in lines {
+        let picture = line["picture"].as_str().unwrap();
+        if picture.ends_with("#item-1") || !picture.contains('#') {
+            assert!(line["error"].as_str().unwrap().contains("`item-1`: the bag has no colour picture"), "{line}");
+        } else {
+            assert!(!line["error"].as_str().unwrap_or_default().contains("no colour"), "{line}");
+        }
+    }
+}
+
 /// Frames of one camera at 10 Hz, without a word about arrivals: an empty tray, then an item that lies still.
 fn write_silent_bag(dir: &Path, name: &str, camera: &str) -> String {
     let path = dir.join(name);

@@ -59,7 +59,18 @@ pub fn items_of_bag(path: &Path) -> Result<BagItems, NodeError> {
 impl BagItems {
     fn take(&mut self, message: Outgoing) {
         match message {
-            Outgoing::Arrival(arrival) => self.waiting.push(Waiting { arrival, color: None, depth: None }),
+            Outgoing::Arrival(arrival) => {
+                // What is seen from now on is this item: one before it that was never seen must not get its picture.
+                let stamp = arrival.header.stamp.nanos();
+                let passed = |w: &Waiting| w.color.is_none() && w.arrival.header.stamp.nanos() < stamp;
+                let (gone, stay): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(passed);
+                self.waiting = stay;
+                for waiting in gone {
+                    let item = self.item(waiting);
+                    self.ready.push_back(item);
+                }
+                self.waiting.push(Waiting { arrival, color: None, depth: None });
+            }
             Outgoing::Info(0, info) => self.info = Some(info),
             Outgoing::BackgroundColor(0, image) => self.empty.0 = Some(image),
             Outgoing::BackgroundDepth(0, image) => self.empty.1 = Some(image),
@@ -104,7 +115,8 @@ impl BagItems {
     fn item(&self, waiting: Waiting) -> Result<BagItem, String> {
         let Waiting { arrival, color, depth } = waiting;
         let of = |what: &str, e: &dyn std::fmt::Display| format!("item `{}`: {what}: {e}", arrival.item_id);
-        let color = color.ok_or_else(|| format!("item `{}`: the bag has no colour picture after its arrival", arrival.item_id))?;
+        let color = color
+            .ok_or_else(|| format!("item `{}`: the bag has no colour picture between its arrival and the next one", arrival.item_id))?;
         let near = |d: &Arc<Image>| d.header.stamp.nanos().abs_diff(color.header.stamp.nanos()) <= DEPTH_TOLERANCE_NS as u64;
         let frame = frame_of(&color, depth.filter(near).as_deref(), self.info.as_deref()).map_err(|e| of("its picture", &e))?;
         let empty_tray = match &self.empty.0 {
