@@ -218,7 +218,8 @@ fn enrols_the_items_of_a_bag() {
     assert!(code == Some(2) && said.contains("`tea`") && said.contains("--barcode"), "{code:?} {said}");
     let first = items[0]["product"].as_str().unwrap();
     let named = intact(&["gallery", "enrol", "--product", "tea", "--barcode", first, &bag, "--gallery", &desk.url(), "--json"]);
-    assert!(json_lines(&String::from_utf8_lossy(&named.stdout)).iter().all(|l| l["product"] == "tea"), "{named:?}");
+    let lines = json_lines(&String::from_utf8_lossy(&named.stdout));
+    assert!(!lines.is_empty() && lines.iter().all(|l| l["product"] == "tea"), "{named:?}");
     let again = desk.fails(&["enrol", "--product", "tea", &desk.path("nothing.mcap")]);
     assert!(again.0 == Some(2) && again.2.contains("nothing.mcap"), "{again:?}");
 }
