@@ -84,7 +84,8 @@ pub struct Desk {
     config: DeskConfig,
     now_ns: i64,
     open: BTreeMap<String, Case>,
-    early_reports: BTreeMap<String, (Gallery, i64)>,
+    /// Of items that nobody has announced yet, as they came: two of one item may contradict each other.
+    early_reports: Vec<(Gallery, i64)>,
     recorded: BTreeMap<String, Had>,
     decided: HashMap<String, Decided>,
     decided_order: VecDeque<String>,
@@ -98,7 +99,7 @@ impl Desk {
             config,
             now_ns: i64::MIN,
             open: BTreeMap::new(),
-            early_reports: BTreeMap::new(),
+            early_reports: Vec::new(),
             recorded: BTreeMap::new(),
             decided: HashMap::new(),
             decided_order: VecDeque::new(),
@@ -139,7 +140,7 @@ impl Desk {
         self.now_ns = now_ns;
         let wait_ns = self.config.frame_wait_ns.saturating_add(self.config.deadline_ns);
         let before = self.early_reports.len();
-        self.early_reports.retain(|_, (_, received_ns)| now_ns < received_ns.saturating_add(wait_ns));
+        self.early_reports.retain(|(_, received_ns)| now_ns < received_ns.saturating_add(wait_ns));
         self.counters.orphans += (before - self.early_reports.len()) as u64;
         let config = self.config;
         self.expire(|_, case| now_ns >= case.deadline_ns(config.frame_wait_ns, config.deadline_ns))
@@ -209,7 +210,7 @@ impl Desk {
             self.counters.orphans += 1;
             steps.push(refuse(&id, "a gallery report of an item that nobody announced"));
         } else {
-            self.early_reports.insert(id, (report, now_ns));
+            self.early_reports.push((report, now_ns));
         }
         steps
     }
@@ -239,12 +240,14 @@ impl Desk {
         if !self.open.contains_key(id) {
             let mut case = Case::new(id, now_ns);
             case.recorded = self.recorded.remove(id);
-            let early: Vec<String> =
-                self.early_reports.keys().filter(|report_id| route(report_id, |candidate| candidate == id).is_some()).cloned().collect();
-            for report_id in early {
-                let instance = route(&report_id, |candidate| candidate == id).and_then(|(_, k)| k);
-                if let Some((report, _)) = self.early_reports.remove(&report_id) {
-                    case.add_gallery(instance, report);
+            for (report, received_ns) in std::mem::take(&mut self.early_reports) {
+                match route(&report.item_id, |candidate| candidate == id) {
+                    Some((_, instance)) => match case.add_gallery(instance, report) {
+                        Added::First => {}
+                        Added::Same => self.counters.repeated += 1,
+                        Added::Different => self.counters.contradictory += 1,
+                    },
+                    None => self.early_reports.push((report, received_ns)),
                 }
             }
             self.open.insert(id.to_owned(), case);

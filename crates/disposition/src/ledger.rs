@@ -1,8 +1,9 @@
 //! The append-only ledger of decisions (SQLite).
 //!
 //! Every row is on the disk before the decision is published: write-ahead log with `synchronous = FULL`, because a
-//! record that a power cut can take back is no evidence. Triggers refuse changes, and each row carries the SHA-256 of
-//! itself and its predecessor, so that an edit made around the triggers is found by [`Ledger::verify`].
+//! record that a power cut can take back is no evidence. Triggers refuse changes, and each row of `decisions` carries the
+//! SHA-256 of itself and its predecessor, so that an edit made around the triggers is found by [`Ledger::verify`]; rows that are
+//! taken from the end are not, since nothing follows them.
 
 use std::{fs, path::Path, time::Duration};
 

@@ -104,13 +104,15 @@ pub struct Policy {
     pub reimage_lane: String,
 }
 
+/// As the decision node has it where a site says nothing else.
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            anomaly_threshold: 0.5,
-            min_coverage: 0.05,
+            // Tape and labels raise the anomaly of good items: only what hardly fits the reference decides by itself.
+            anomaly_threshold: 0.8,
+            min_coverage: 0.0,
             min_identity_score: 0.0,
-            on_unknown_product: Disposition::Sideline,
+            on_unknown_product: Disposition::Sort,
             on_no_reference: Disposition::Sort,
             quality: QualityPolicy::default(),
             max_stamp_gap_ns: 5_000_000_000,

@@ -193,6 +193,21 @@ fn memory_is_bounded() {
     assert!(desk.counters().orphans > 900);
 }
 
+#[test]
+fn reports_that_contradict_each_other_before_the_item_is_announced_are_not_sorted() {
+    for (first, second) in [(0.95, 0.1), (0.1, 0.95)] {
+        let mut desk = desk();
+        for anomaly_score in [first, second] {
+            assert!(decided(desk.gallery(disposition::Gallery { anomaly_score, ..gallery("x") }, 0)).is_empty());
+        }
+        desk.arrival(arrival("x"), 1);
+        let all = decided(desk.inspection(inspection("x"), 2));
+        assert_eq!(all.len(), 1);
+        assert!(reasons(&all[0]).contains(&Reason::ContradictoryInput), "{first} then {second}: {:?}", reasons(&all[0]));
+        assert_eq!(decide(&all[0], &Policy::default()).disposition, Disposition::Sideline);
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Input {
     Arrival(u8, bool),

@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{arrival, evidence, gallery, inspection, pick};
-use disposition::{Disposition, Evidence, GalleryInput, Instance, Policy, Quality, Reason, decide};
+use disposition::{Disposition, Evidence, GalleryInput, Instance, Policy, Quality, QualityPolicy, Reason, decide};
 use proptest::prelude::*;
 
 type Change = fn(&mut Evidence);
@@ -193,8 +193,12 @@ fn each_doubt_has_its_disposition_and_reason() {
     }
 }
 
+/// Stricter than the default, so that every doubt shows.
 fn policy() -> Policy {
     Policy {
+        anomaly_threshold: 0.5,
+        min_coverage: 0.05,
+        on_unknown_product: Disposition::Sideline,
         barcodes: Policy::pairs("barcodes", &["4006381=cup".into()]).unwrap(),
         lanes: Policy::pairs("lanes", &["cup=sort_b".into()]).unwrap(),
         ..Policy::default()
@@ -227,7 +231,7 @@ fn a_site_may_be_stricter_or_laxer() {
     assert_eq!((unknown.disposition, unknown.reasons.as_slice()), (Disposition::Sort, [Reason::Ok, Reason::UnknownProduct].as_slice()));
     let covered = Policy { min_coverage: 0.95, ..Policy::default() };
     assert_eq!(decide(&evidence(), &covered).disposition, Disposition::Reimage);
-    let sure = Policy { min_identity_score: 0.95, ..Policy::default() };
+    let sure = Policy { min_identity_score: 0.95, on_unknown_product: Disposition::Sideline, ..Policy::default() };
     assert_eq!(decide(&evidence(), &sure).reasons, [Reason::UnknownProduct]);
 }
 
@@ -288,6 +292,28 @@ prop_compose! {
     }
 }
 
+fn any_reaction() -> impl Strategy<Value = Disposition> {
+    prop::sample::select(vec![Disposition::Sort, Disposition::Reimage, Disposition::Sideline])
+}
+
+prop_compose! {
+    fn any_site()(
+        anomaly_threshold in 0.0_f32..=1.0, min_coverage in prop_oneof![Just(0.0), 0.0_f32..=1.0],
+        min_identity_score in prop_oneof![Just(0.0), 0.0_f32..=1.0], on_unknown_product in any_reaction(), on_no_reference in any_reaction(),
+        on in prop::array::uniform8(any_reaction()),
+    ) -> Policy {
+        let [blurred, clipped, occluded, overexposed, underexposed, depth_missing, depth_unit_suspect, background_missing] = on;
+        let quality =
+            QualityPolicy { blurred, clipped, occluded, overexposed, underexposed, depth_missing, depth_unit_suspect, background_missing };
+        Policy { anomaly_threshold, min_coverage, min_identity_score, on_unknown_product, on_no_reference, quality, ..Policy::default() }
+    }
+}
+
+/// What ships, and what sites make of it.
+fn any_policy() -> impl Strategy<Value = Policy> {
+    prop_oneof![1 => Just(Policy::default()), 3 => any_site()]
+}
+
 /// What sorting takes, written down a second time and the other way round: as requirements, not as doubts.
 fn may_be_sorted(e: &Evidence, p: &Policy) -> bool {
     let unit = |v: f32| (0.0..=1.0).contains(&v);
@@ -300,24 +326,37 @@ fn may_be_sorted(e: &Evidence, p: &Policy) -> bool {
             None => return false,
         },
     };
-    let q = subject.quality;
+    let (q, on) = (subject.quality, p.quality);
+    let may = |reaction: Disposition| reaction == Disposition::Sort;
     let gallery_agrees = match &e.gallery {
         GalleryInput::Missing => false,
-        GalleryInput::NotNeeded => true,
+        GalleryInput::NotNeeded => may(p.on_no_reference),
         GalleryInput::Report(g) => {
             let identity = g.product.is_empty() || a.barcode.is_empty() || a.barcode == g.product;
-            let compared = !g.has_reference
-                || (!g.product.is_empty() && unit(g.anomaly_score) && (g.design_change || g.anomaly_score <= p.anomaly_threshold));
+            let known = !g.product.is_empty() && g.identity_score >= p.min_identity_score;
+            let fits = unit(g.anomaly_score) && (g.design_change || g.anomaly_score <= p.anomaly_threshold);
+            let covered = g.product.is_empty() || g.coverage >= p.min_coverage;
+            let compared = if g.has_reference { (known || may(p.on_unknown_product)) && fits && covered } else { may(p.on_no_reference) };
             g.ok && identity && compared
         }
     };
+    let flags = [
+        (q.blurred, on.blurred),
+        (q.clipped, on.clipped),
+        (q.occluded, on.occluded),
+        (q.overexposed, on.overexposed),
+        (q.underexposed, on.underexposed),
+        (q.depth_missing, on.depth_missing),
+        (q.depth_unit_suspect, on.depth_unit_suspect),
+        (q.background_missing, on.background_missing),
+    ];
     i.ok && gallery_agrees
         && unit(i.damage_score)
         && unit(i.damage_threshold)
         && i.instances.iter().all(|x| unit(x.damage_score))
         && subject.damage_score <= i.damage_threshold
         && (e.instance_id.is_some() || i.damage_score <= i.damage_threshold)
-        && !(q.blurred || q.clipped || q.occluded || q.overexposed || q.underexposed || q.depth_missing || q.depth_unit_suspect)
+        && flags.iter().all(|(set, reaction)| !set || may(*reaction))
         && subject.pick.as_ref().is_some_and(|p| p.is_sound())
         && !(e.deadline_expired || e.duplicate || e.contradictory || e.transform_missing)
 }
@@ -340,8 +379,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
 
     #[test]
-    fn doubt_is_never_sorted_and_nothing_else_is_held_back(e in any_evidence()) {
-        let policy = Policy::default();
+    fn doubt_is_never_sorted_and_nothing_else_is_held_back(e in any_evidence(), policy in any_policy()) {
         let verdict = decide(&e, &policy);
         prop_assert_eq!(verdict.disposition == Disposition::Sort, may_be_sorted(&e, &policy), "{:?}", verdict);
         prop_assert!(!verdict.reasons.is_empty() && !verdict.lane.is_empty());
@@ -349,15 +387,14 @@ proptest! {
     }
 
     #[test]
-    fn a_higher_score_is_never_sorted_when_a_lower_one_was_not(e in any_evidence(), by in 0.0_f32..1.0) {
-        let policy = Policy::default();
+    fn a_higher_score_is_never_sorted_when_a_lower_one_was_not(e in any_evidence(), policy in any_policy(), by in 0.0_f32..1.0) {
         let (low, high) = (decide(&e, &policy), decide(&raised(&e, by), &policy));
         prop_assert!(high.disposition >= low.disposition, "{:?} became {:?}", low, high);
     }
 
     #[test]
-    fn a_higher_threshold_never_makes_more_alarms(e in any_evidence(), low in 0.0_f32..1.0, by in 0.0_f32..1.0) {
-        let at = |anomaly_threshold: f32| Policy { anomaly_threshold, ..Policy::default() };
+    fn a_higher_threshold_never_makes_more_alarms(e in any_evidence(), policy in any_policy(), low in 0.0_f32..1.0, by in 0.0_f32..1.0) {
+        let at = |anomaly_threshold: f32| Policy { anomaly_threshold, ..policy.clone() };
         let (strict, lax) = (decide(&e, &at(low)), decide(&e, &at((low + by).min(1.0))));
         prop_assert!(lax.disposition <= strict.disposition);
     }

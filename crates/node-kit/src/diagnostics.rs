@@ -23,9 +23,21 @@ type Probe = Box<dyn Fn() -> String + Send>;
 struct Report {
     level: u8,
     message: String,
+    /// What stays so until it is said to be over, by name.
+    standing: BTreeMap<&'static str, (u8, String)>,
     values: BTreeMap<String, String>,
     counts: BTreeMap<String, u64>,
     probes: BTreeMap<String, Probe>,
+}
+
+impl Report {
+    /// The worst of what was said last and of what lasts; all sentences of that level.
+    fn worst(&self) -> (u8, String) {
+        let all = || self.standing.values().map(|(level, message)| (*level, message)).chain([(self.level, &self.message)]);
+        let level = all().map(|(level, _)| level).max().unwrap_or(self.level);
+        let sentences: Vec<&str> = all().filter(|(l, _)| *l == level).map(|(_, message)| message.as_str()).collect();
+        (level, sentences.join("; "))
+    }
 }
 
 /// A node's report of itself: a level with a sentence, and values. Clones share it.
@@ -103,12 +115,27 @@ impl Diagnostics {
         self.say(DiagnosticStatus::ERROR, message);
     }
 
+    /// Something lasts, under a name of the caller's: whatever else is said does not hide it. Logged when it changes.
+    pub fn standing_warning(&self, name: &'static str, message: impl Into<String>) {
+        self.stand(name, DiagnosticStatus::WARN, message.into());
+    }
+
+    /// The same for what keeps the node from its work.
+    pub fn standing_error(&self, name: &'static str, message: impl Into<String>) {
+        self.stand(name, DiagnosticStatus::ERROR, message.into());
+    }
+
+    /// What stood under this name is over; true when something did.
+    pub fn lift(&self, name: &'static str) -> bool {
+        lock(&self.report).standing.remove(name).is_some()
+    }
+
     /// The report as it stands.
     pub fn status(&self) -> DiagnosticStatus {
         let report = lock(&self.report);
         let (level, message) = match self.health.failure() {
             Some(failure) => (DiagnosticStatus::ERROR, failure),
-            None => (report.level, report.message.clone()),
+            None => report.worst(),
         };
         let mut values = report.values.clone();
         values.extend(report.counts.iter().map(|(key, count)| (key.clone(), count.to_string())));
@@ -120,6 +147,19 @@ impl Diagnostics {
             hardware_id: String::new(),
             values: values.into_iter().map(|(key, value)| KeyValue { key, value }).collect(),
         }
+    }
+
+    fn stand(&self, name: &'static str, level: u8, message: String) {
+        let said = (level, message);
+        let mut report = lock(&self.report);
+        if report.standing.get(name) == Some(&said) {
+            return;
+        }
+        match level {
+            DiagnosticStatus::ERROR => tracing::error!("{}", said.1),
+            _ => tracing::warn!("{}", said.1),
+        }
+        report.standing.insert(name, said);
     }
 
     fn say(&self, level: u8, message: String) {

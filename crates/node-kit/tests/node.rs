@@ -220,6 +220,24 @@ fn a_panic_shows_in_the_diagnostics() {
 }
 
 #[test]
+fn what_lasts_is_not_hidden_by_what_is_said_after_it() {
+    let world = world();
+    let running = launch::<Echo>(&world.ctx, NodeOverrides::default(), Mode::Lockstep).unwrap();
+    let diagnostics = &running.ports().diagnostics;
+    let says = || (diagnostics.status().level, diagnostics.status().message);
+    diagnostics.standing_error("ledger", "the disk is full");
+    diagnostics.standing_warning("server", "the server is away");
+    diagnostics.warn("an item has no pose");
+    assert_eq!(says(), (DiagnosticStatus::ERROR, "the disk is full".into()));
+    assert!(diagnostics.lift("ledger") && !diagnostics.lift("ledger"), "once");
+    assert_eq!(says(), (DiagnosticStatus::WARN, "the server is away; an item has no pose".into()));
+    diagnostics.ok("all is well");
+    assert_eq!(says(), (DiagnosticStatus::WARN, "the server is away".into()));
+    assert!(diagnostics.lift("server"));
+    assert_eq!(says(), (DiagnosticStatus::OK, "all is well".into()));
+}
+
+#[test]
 fn the_schema_is_one_truth() {
     let specs = EchoParams::specs();
     assert_eq!((specs.len(), specs[6].name.as_str()), (7, "loop"));

@@ -77,6 +77,7 @@ impl Books {
         match result {
             Ok(()) if self.failing => {
                 self.failing = false;
+                self.diagnostics.lift("ledger");
                 self.diagnostics.ok("the ledger works again");
             }
             Ok(()) => {}
@@ -84,9 +85,10 @@ impl Books {
                 self.diagnostics.count("ledger_failures", 1);
                 if !self.failing {
                     let path = self.path.display();
-                    self.diagnostics.error(format!("{path}: {error} Nothing is sorted until it can be written."));
+                    self.diagnostics.standing_error("ledger", format!("{path}: {error} Nothing is sorted until it can be written."));
                 }
                 self.failing = true;
+                self.ledger = None; // the next row opens it anew
                 return false;
             }
         }

@@ -127,6 +127,12 @@ impl Cell {
         self.held = None;
         let steps = self.desk.tick(i64::MAX);
         self.act(steps, Instant::now());
+        // What became of them belongs in the ledger; whatever else still waits came too late.
+        while let Some(handled) = self.inbox.recv_timeout(Duration::ZERO) {
+            if let (Received { input: Input::Outcome(outcome), .. }, _token) = handled.into_parts() {
+                self.write_outcome(outcome);
+            }
+        }
         self.now_ns = i64::MIN; // a new life begins with a new clock
         self.desk = Desk::new(self.in_force.0.desk());
     }
@@ -211,7 +217,7 @@ impl Cell {
                     self.refuse(&Refusal { item_id: m.item_id.clone(), why: format!("a recorded deadline without `had=`: {}", m.detail) })
                 }
             },
-            Input::Outcome(outcome) => self.books.outcome(&LedgerOutcome { run_id: self.books.run_id().to_owned(), ..outcome }),
+            Input::Outcome(outcome) => self.write_outcome(outcome),
             Input::Clock(ros_ns) => return self.clock(ros_ns, token),
         }
         self.act(steps, at);
@@ -235,6 +241,10 @@ impl Cell {
             let steps = self.desk.tick(ros_ns);
             self.act(steps, Instant::now());
         }
+    }
+
+    fn write_outcome(&mut self, outcome: LedgerOutcome) {
+        self.books.outcome(&LedgerOutcome { run_id: self.books.run_id().to_owned(), ..outcome });
     }
 
     fn act(&mut self, steps: Vec<Step>, since: Instant) {

@@ -1,6 +1,9 @@
 //! Commands the robot, one item after another, on a thread of its own: a decision never waits for a motion.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use disposition::LedgerOutcome;
 use intact_msgs::{
@@ -12,6 +15,7 @@ use ros_interfaces::{builtin_interfaces::msg::Time, geometry_msgs::msg::PoseStam
 use transport::{ActionClient, ActionError, ActionOutcome, Publisher, Qos};
 
 use crate::{
+    OVERRUN,
     cell::{Input, Received},
     params::DecisionParams,
     time::unix_ns,
@@ -19,6 +23,8 @@ use crate::{
 
 /// How long the robot may take to agree to a cancellation.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a cancelled robot may take to come to rest and say so.
+const REST_PATIENCE: Duration = Duration::from_secs(10);
 const STOPPED: &str = "the cell was stopped before the robot came to it";
 
 /// What is to be done with a decided item.
@@ -98,6 +104,17 @@ impl Commander {
     }
 }
 
+/// Sends the goal and waits for its end. A divert that takes too long is cancelled, and then its end is still waited for: the arm
+/// stops where it can, and only the robot knows where the item is.
+fn drive(client: &ActionClient<DivertItem>, goal: DivertItemGoal, timeout: Duration) -> Result<ActionOutcome<DivertItem>, ActionError> {
+    let started = Instant::now();
+    let active = client.start(goal, |_| {}, timeout)?;
+    match active.wait(timeout.saturating_sub(started.elapsed())) {
+        Err(ActionError::Timeout { .. }) => active.wait(REST_PATIENCE),
+        end => end,
+    }
+}
+
 impl Queue {
     /// Takes a command. Never blocks: when the robot is too far behind, the oldest item is left for a person.
     pub fn push(&self, command: Command) {
@@ -125,7 +142,7 @@ impl Queue {
         if !client.wait_for_server(wait) {
             return self.leave(command, "no robot answers on divert_item; start the robot node");
         }
-        match client.send(goal, |_| {}, timeout) {
+        match drive(client, goal, timeout) {
             // The robot publishes the outcome of every goal that reached it.
             Ok(ActionOutcome::Succeeded(result)) => self.done(command, "DIVERTED", "", result.duration_s),
             Ok(ActionOutcome::Aborted(result) | ActionOutcome::Canceled(result)) if result.duration_s == 0.0 => {
@@ -135,6 +152,7 @@ impl Queue {
                 self.done(command, "FAILED", &result.message, result.duration_s);
             }
             Err(ActionError::Rejected { reason, .. }) => self.done(command, "LEFT_FOR_PERSON", &reason, 0.0),
+            // The robot never took the goal, or is gone: nobody else says what became of the item.
             Err(error) => {
                 let why = error.to_string();
                 self.publish(command, Outcome::FAILED, &why);
@@ -167,7 +185,9 @@ impl Queue {
             duration_s,
             done_unix_ns: unix_ns(),
         };
-        self.ledger.push(Received::now(Input::Outcome(outcome)));
+        if self.ledger.push(Received::now(Input::Outcome(outcome))).is_some() {
+            self.ports.diagnostics.warn(OVERRUN);
+        }
         self.ports.event(CellEvent::ITEM_DONE, &command.item_id, command.stamp.clone(), result);
     }
 }

@@ -30,6 +30,8 @@ pub use params::DecisionParams;
 
 /// Messages that may wait for the worker; it needs microseconds for most of them.
 const INBOX: usize = 1024;
+/// What the diagnostics say when the inbox is full.
+const OVERRUN: &str = "the decision node cannot keep up: its oldest input was dropped; its item will run into the deadline";
 /// How long a stopping node goes on with inputs that wait.
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -90,8 +92,8 @@ impl Component for Decision {
         while !self.inbox.is_empty() && started.elapsed() < DRAIN {
             std::thread::sleep(Duration::from_millis(1));
         }
-        self.inbox.close();
-        self.worker = None; // joins
+        // Joins. The worker decides what is open, writes down what becomes of it, and closes the inbox.
+        self.worker = None;
     }
 }
 
@@ -111,7 +113,7 @@ fn subscribe(ports: &Ports, inbox: &Inbox<Received>, frames: &Arc<Mutex<FrameTre
         let diagnostics = ports.diagnostics.clone();
         move |input: Input| {
             if inbox.push(Received::now(input)).is_some() {
-                diagnostics.warn("the decision node cannot keep up: its oldest input was dropped; its item will run into the deadline");
+                diagnostics.warn(OVERRUN);
             }
         }
     };

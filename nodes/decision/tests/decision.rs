@@ -152,6 +152,19 @@ fn a_slow_robot_delays_no_decision() {
 }
 
 #[test]
+fn a_divert_that_takes_too_long_ends_as_the_robot_says() {
+    let bench = bench(Mode::Live, NodeOverrides::default().set("robot_timeout_s", 0.3), true);
+    *bench.motion.lock().unwrap() = 10 * PATIENCE;
+    sort_one(&bench, "a");
+    // This robot had the item in its bin when it was told to stop.
+    assert_eq!(bench.goals.recv_timeout(PATIENCE).unwrap().item_id, "a");
+    let ledger = Ledger::open(&bench.ledger).unwrap();
+    bench.eventually(|| ledger.outcomes("test").unwrap().iter().any(|o| o.item_id == "a"));
+    assert_eq!(ledger.outcomes("test").unwrap()[0].result, "DIVERTED");
+    assert!(bench.outcomes.try_recv().is_err(), "the robot tells the outcome, nobody else contradicts it");
+}
+
+#[test]
 fn a_clutter_is_decided_item_by_item() {
     let bench = bench(Mode::Lockstep, NodeOverrides::default(), true);
     let mut announced = arrival("a");
@@ -188,6 +201,8 @@ fn stopping_decides_what_is_open() {
     bench.decision_node.deactivate().unwrap();
     let decision = bench.decision();
     assert_eq!((decision.item_id.as_str(), decision.disposition), ("a", Decision::SIDELINE));
+    let outcomes = Ledger::open(&bench.ledger).unwrap().outcomes("test").unwrap();
+    assert!(outcomes.iter().any(|o| o.item_id == "a" && o.result == "LEFT_FOR_PERSON"), "what became of it is written down: {outcomes:?}");
     bench.decision_node.activate().unwrap();
     assert_eq!(sort_one(&bench, "b").disposition, Decision::SORT);
 }
@@ -202,6 +217,11 @@ fn thresholds_change_while_it_runs_and_bad_policies_are_refused() {
     let bad = NodeOverrides::default().set("lanes", vec!["cup".to_owned()]);
     let error = node_kit::launch::<decision::Decision>(&context, bad, Mode::Live).err().unwrap().to_string();
     assert!(error.contains("lanes") && error.contains("key=value"), "{error}");
+}
+
+#[test]
+fn the_default_parameters_are_the_default_policy() {
+    assert_eq!(decision::DecisionParams::default().policy().unwrap(), disposition::Policy::default());
 }
 
 #[test]

@@ -286,9 +286,13 @@ impl Judge {
             let _ = reply.send(inspection);
             return;
         }
-        let sent = self.detections.publish(detections(&inspection)).and_then(|()| self.inspections.publish(inspection));
-        if let Err(error) = sent {
+        let seen = detections(&inspection);
+        // The line waits for this one: a slow reader of the other must not hold it back.
+        if let Err(error) = self.inspections.publish(inspection) {
             diagnostics.error(format!("an inspection is not published: {error}"));
+        }
+        if let Err(error) = self.detections.publish(seen) {
+            diagnostics.warn(format!("detections are not published: {error}"));
         }
     }
 }

@@ -131,13 +131,16 @@ impl DivertServer {
             }
             end.duration_s += self.switch_suction(motion.suction);
             delivered |= motion.phase == Phase::Returning;
-            let before_s = end.duration_s;
+            let (before_s, mut driven_s) = (end.duration_s, 0.0);
             let driven = self.controller.execute(&motion.trajectory, &mut |t_s| {
+                driven_s = t_s;
                 feedback(handle, motion.phase, ((before_s + t_s) / whole_s) as f32);
                 self.show(&goal.pick_pose.header.stamp, before_s + t_s);
             });
             if let Err(error) = driven {
-                end.outcome = Outcome::FAILED;
+                // An arm that never moved has left the item where it was.
+                end.duration_s += driven_s;
+                end.outcome = if end.duration_s > 0.0 { Outcome::FAILED } else { Outcome::LEFT_FOR_PERSON };
                 end.message = format!("{}: {error}", phase_name(motion.phase));
                 self.controller.set_suction(false);
                 return end;
