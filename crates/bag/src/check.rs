@@ -7,7 +7,8 @@ use intact_msgs::msg::ItemArrival;
 use ros_interfaces::sensor_msgs::msg::{CameraInfo, Image};
 use serde::Serialize;
 
-use crate::check_camera::{CameraReport, CameraState, Stream, camera_stream};
+use crate::check_camera::{CameraReport, CameraState};
+use crate::streams::{Stream, recognise};
 use crate::{Bag, BagError, BagMessage};
 
 /// A gap in a stream is this many times its median interval.
@@ -155,13 +156,15 @@ impl Checker {
     fn take(&mut self, message: &BagMessage) {
         let state = self.topics.entry(message.topic.to_string()).or_insert_with(|| TopicState::new(&message.type_name));
         state.take(message);
-        let camera = camera_stream(&message.topic, &message.type_name);
+        // As the camera node reads bags: what it has no use for is not counted here either.
+        let camera = recognise(&message.topic, &message.type_name).map(|(camera, stream, _)| (format!("/{camera}"), stream));
+        let camera = camera.filter(|(_, stream)| matches!(stream, Stream::Color | Stream::Depth | Stream::Info));
         if let (Some((namespace, stream)), Some(stamp_ns)) = (&camera, message.stamp_ns()) {
             let camera = self.cameras.entry(namespace.clone()).or_default();
             match stream {
                 Stream::Color => camera.color_ns.insert(stamp_ns),
                 Stream::Depth => camera.depth_ns.insert(stamp_ns),
-                Stream::Info => camera.info_ns.insert(stamp_ns),
+                _ => camera.info_ns.insert(stamp_ns),
             };
         }
         let complaint = match (&*message.type_name, camera) {

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use ros_interfaces::Message;
-use ros_interfaces::sensor_msgs::msg::{CameraInfo, Image};
 use serde::Serialize;
 
 use crate::check::{Severity, ms};
@@ -45,33 +43,6 @@ pub(crate) struct CameraState {
     pub odd_depth_m: Option<f32>,
 }
 
-/// What a stream is to its camera.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Stream {
-    Color,
-    Depth,
-    Info,
-}
-
-/// Namespace and stream by the names that RealSense drivers use; the empty view is no stream.
-pub(crate) fn camera_stream(topic: &str, type_name: &str) -> Option<(String, Stream)> {
-    if topic.contains("/background/") {
-        return None;
-    }
-    let split = |part: &str| topic.find(part).and_then(|at| topic.get(..at)).map(str::to_string);
-    let is_info = type_name == CameraInfo::TYPE_NAME;
-    let is_image = type_name == Image::TYPE_NAME || type_name == "sensor_msgs/msg/CompressedImage";
-    if let Some(namespace) = ["/color/", "/rgb/"].iter().find_map(|p| split(p)) {
-        return match (is_info, is_image) {
-            (true, _) => Some((namespace, Stream::Info)),
-            (_, true) => Some((namespace, Stream::Color)),
-            _ => None,
-        };
-    }
-    let namespace = ["/aligned_depth_to_color/", "/depth/", "/depth_registered/"].iter().find_map(|p| split(p))?;
-    is_image.then_some((namespace, Stream::Depth))
-}
-
 impl CameraState {
     pub(crate) fn report(&self, namespace: &str) -> CameraReport {
         let mut drift_ns: Vec<i64> = self.color_ns.iter().filter_map(|s| nearest_ns(&self.depth_ns, *s)).collect();
@@ -95,7 +66,7 @@ impl CameraState {
         let mut out = Vec::new();
         let of = format!("of {} colour frames", report.color_frames);
         if report.depth_frames == 0 && report.color_frames > 0 {
-            out.push((Severity::Error, "colour without depth: no aligned depth topic has messages".to_string()));
+            out.push((Severity::Error, "colour without depth: no topic of depth that is aligned to colour has messages".to_string()));
         } else if report.color_without_depth > 0 {
             out.push((Severity::Warning, format!("{} {of} have no depth near enough in time", report.color_without_depth)));
         }

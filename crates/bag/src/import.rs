@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use captures::{CameraCapture, CaptureRef, Options};
+use captures::{CameraCapture, CaptureRef, Options, mixed_backgrounds};
 use intact_msgs::msg::ItemArrival;
 use nalgebra::Isometry3;
 use ros_interfaces::builtin_interfaces::msg::Time;
 use ros_interfaces::geometry_msgs::msg::TransformStamped;
-use ros_interfaces::sensor_msgs::msg::Image;
 use ros_interfaces::std_msgs::msg::Header;
 use ros_interfaces::tf2_msgs::msg::TFMessage;
-use vision::{DepthImage, RgbdFrame};
+use vision::RgbdFrame;
 
 use crate::{BagError, BagWriter, QosProfile, WriterOptions, Written};
 
@@ -111,10 +110,7 @@ struct Plan {
 
 impl Plan {
     fn of(captures: &[CaptureRef]) -> Result<Self, BagError> {
-        let has_background = |c: &CaptureRef| c.cameras.iter().all(|c| c.background.is_some());
-        let bare = captures.iter().find(|c| !has_background(c));
-        let backed = captures.iter().find(|c| c.cameras.iter().any(|c| c.background.is_some()));
-        if let (Some(bare), Some(backed)) = (bare, backed) {
+        if let Some((bare, backed)) = mixed_backgrounds(captures) {
             return Err(BagError::Import(format!(
                 "capture {} lacks the empty view that {} has; the empty view of one would be used for the other: import them into two bags",
                 bare.name, backed.name
@@ -206,29 +202,10 @@ impl Session<'_> {
         let color = vision::ros::color_to_ros(&frame.color, header.clone());
         self.writer.write(&format!("/{namespace}/color/image_raw"), qos, log_time_ns, &color)?;
         if let (Some(depth), Some(unit_m)) = (&frame.depth, depth_unit_m) {
-            let depth = depth_message(depth, unit_m, header);
+            let depth = vision::ros::depth_to_ros(depth, unit_m, header.clone());
             self.writer.write(&format!("/{namespace}/aligned_depth_to_color/image_raw"), qos, log_time_ns, &depth)?;
         }
         Ok(())
-    }
-}
-
-/// Millimetres in 16 bits where every value survives that, else metres in 32 bits: tenths of millimetres must not be lost.
-fn depth_message(depth: &DepthImage, unit_m: f64, header: &Header) -> Image {
-    let unit_mm = unit_m * 1e3;
-    let is_whole_mm = unit_mm >= 0.999 && (unit_mm - unit_mm.round()).abs() < 1e-9;
-    let fits = depth.data().iter().all(|d| *d <= f32::from(u16::MAX) * 1e-3);
-    if is_whole_mm && fits {
-        return vision::ros::depth_to_ros_mm(depth, header.clone());
-    }
-    Image {
-        header: header.clone(),
-        height: depth.height(),
-        width: depth.width(),
-        encoding: "32FC1".into(),
-        is_bigendian: 0,
-        step: depth.width() * 4,
-        data: depth.data().iter().flat_map(|d| d.to_le_bytes()).collect(),
     }
 }
 

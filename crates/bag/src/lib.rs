@@ -18,6 +18,7 @@ mod qos;
 mod reader;
 mod sqlite_file;
 mod storage;
+mod streams;
 mod writer;
 
 pub use check::{Finding, Report, Severity, TopicReport, check};
@@ -27,4 +28,5 @@ pub use import::{IMPORT_EPOCH_NS, ImportOptions, Imported, import, import_folder
 pub use info::{Info, TopicSummary, info};
 pub use qos::{Durability, QosProfile, Reliability};
 pub use reader::{Bag, BagMessage, Messages, ReadOptions, TopicInfo};
+pub use streams::{Form, Stream, form_of, recognise};
 pub use writer::{BagWriter, Compression, TopicSpec, WriterOptions, Written};

@@ -44,10 +44,16 @@ fn a_healthy_bag_has_no_findings() {
 #[test]
 fn each_fault_is_found() {
     type Fault = (&'static str, fn(&mut BagWriter));
-    let faults: [Fault; 10] = [
+    let faults: [Fault; 11] = [
         ("Error /camera: colour without depth", |w| {
             put(w, "/camera/color/image_raw", START_NS, &color(0, START_NS));
             w.write("/camera/color/camera_info", QosProfile::SENSOR, START_NS, &info(START_NS)).unwrap();
+        }),
+        // Depth in its own camera's view is of no use to the cell, and no depth here.
+        ("Error /camera: colour without depth", |w| {
+            put(w, "/camera/color/image_raw", START_NS, &color(0, START_NS));
+            w.write("/camera/color/camera_info", QosProfile::SENSOR, START_NS, &info(START_NS)).unwrap();
+            put(w, "/camera/depth/image_rect_raw", START_NS, &depth(START_NS));
         }),
         ("Error /camera: camera_info is missing for every", |w| {
             put(w, "/camera/color/image_raw", START_NS, &color(0, START_NS));

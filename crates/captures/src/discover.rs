@@ -40,6 +40,13 @@ pub struct CaptureRef {
     pub cameras: Vec<CameraRef>,
 }
 
+/// A capture without an empty view and one with it, when there are both: a replay would judge the one beside the other's tray.
+pub fn mixed_backgrounds(captures: &[CaptureRef]) -> Option<(&CaptureRef, &CaptureRef)> {
+    let bare = captures.iter().find(|c| c.cameras.iter().any(|c| c.background.is_none()))?;
+    let backed = captures.iter().find(|c| c.cameras.iter().any(|c| c.background.is_some()))?;
+    Some((bare, backed))
+}
+
 /// The files of one camera in one capture.
 #[derive(Debug, Clone)]
 pub struct CameraRef {

@@ -15,6 +15,6 @@ mod load;
 mod names;
 mod pattern;
 
-pub use discover::{BackgroundRef, CameraRef, CaptureRef, DepthRef, Options, discover};
+pub use discover::{BackgroundRef, CameraRef, CaptureRef, DepthRef, Options, discover, mixed_backgrounds};
 pub use error::CaptureError;
 pub use load::{CameraCapture, load_color, load_depth, load_rgbd};

@@ -89,9 +89,17 @@ impl Table {
         self.text.get(column)?.get(row)?.as_deref()
     }
 
-    /// Truth value of a column; `None` where it is null, or the table has no such column.
+    /// Truth value of a column, also where it is written as 0 and 1 or in words; `None` where it is null, or the table has no such
+    /// column.
     pub fn truth(&self, column: &str, row: usize) -> Option<bool> {
-        self.truth.get(column)?.get(row).copied().flatten()
+        if let Some(values) = self.truth.get(column) {
+            return values.get(row).copied().flatten();
+        }
+        match self.text(column, row)?.trim().to_ascii_lowercase().as_str() {
+            "1" | "true" | "yes" => Some(true),
+            "0" | "false" | "no" => Some(false),
+            _ => None,
+        }
     }
 
     /// Text that every row must have.
@@ -180,11 +188,15 @@ mod tests {
             .column(Column::Text("id", vec![Some("a".into()), Some("ü".into())]))
             .column(Column::Truth("defect", vec![true, false]))
             .column(Column::Text("types", vec![None, Some("spillage".into())]))
+            .column(Column::Text("as_number", vec![Some("1".into()), Some("0".into())]))
+            .column(Column::Text("in_words", vec![Some("False".into()), Some("maybe".into())]))
             .write(&path)
             .unwrap();
         let table = Table::read(&path).unwrap();
         assert_eq!((table.len(), table.text("id", 1), table.truth("defect", 0), table.text("types", 0)), (2, Some("ü"), Some(true), None));
         assert_eq!(table.text("types", 1), Some("spillage"));
+        assert_eq!([0, 1].map(|row| table.truth("as_number", row)), [Some(true), Some(false)], "labels come as numbers too");
+        assert_eq!([0, 1].map(|row| table.truth("in_words", row)), [Some(false), None]);
         assert!(table.required("types", 0).unwrap_err().to_string().contains("row 1 has no `types`"));
         std::fs::write(&path, b"PAR1 no table").unwrap();
         assert!(Table::read(&path).unwrap_err().to_string().contains("t.parquet"));

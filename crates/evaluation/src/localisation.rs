@@ -9,7 +9,7 @@ const SMALLEST_REGION_PX: usize = 8;
 /// Rate of false pixels up to which the overlap is integrated (Bergmann et al., MVTec AD, IJCV 2021).
 const PRO_LIMIT: f64 = 0.3;
 
-/// Gathers maps and true regions, a picture at a time, in constant memory.
+/// Gathers maps and true regions, a picture at a time: pictures are not kept, a histogram a true region is.
 #[derive(Clone, Debug)]
 pub struct Localisation {
     /// Pixels a level: whole, damaged.

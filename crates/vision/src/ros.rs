@@ -159,6 +159,19 @@ pub fn depth_to_ros_mm(image: &DepthImage, header: Header) -> Image {
     message(header, image.width(), image.height(), "16UC1", 2, data)
 }
 
+/// Writes depth that was captured in steps of `unit_m`, metres: as `16UC1` millimetres where every value survives that, else as
+/// `32FC1` metres, so that tenths of millimetres are not lost.
+pub fn depth_to_ros(image: &DepthImage, unit_m: f64, header: Header) -> Image {
+    let unit_mm = unit_m * 1e3;
+    let is_whole_mm = unit_mm >= 0.999 && (unit_mm - unit_mm.round()).abs() < 1e-9;
+    let fits = image.data().iter().all(|d| *d <= f32::from(u16::MAX) * METRES_PER_MM);
+    if is_whole_mm && fits {
+        return depth_to_ros_mm(image, header);
+    }
+    let data = image.data().iter().flat_map(|d| d.to_le_bytes()).collect();
+    message(header, image.width(), image.height(), "32FC1", 4, data)
+}
+
 /// Writes instance labels as `16UC1`.
 pub fn mask_to_ros(mask: &LabelMask, header: Header) -> Image {
     let data = mask.data().iter().flat_map(|l| l.to_le_bytes()).collect();

@@ -11,7 +11,7 @@ node_kit::parameters! {
         folder: String = String::new();
         /// Namespaces of the cameras. Empty: those of the source (`camera` for live topics).
         cameras: Vec<String> = Vec::new();
-        /// Colour topics in the bag, one per camera. Empty: found by type and name.
+        /// Colour topics in the bag, one per camera, in the order of `cameras`. Empty: found by type and name.
         color_topics: Vec<String> = Vec::new();
         /// Aligned depth topics in the bag, one per camera. Empty: found by type and name.
         depth_topics: Vec<String> = Vec::new();

@@ -232,6 +232,12 @@ fn a_recorded_run_gives_its_record_ahead_of_the_item_and_keeps_its_results_to_it
     assert!(!lines.iter().any(|l| l.starts_with("result")), "results are not replayed");
     let story: Vec<&str> = lines.iter().filter(|l| l.starts_with("recorded") || l.starts_with("arrival")).map(String::as_str).collect();
     assert_eq!(story, ["recorded 0 a ", "arrival 0 a", "recorded 1000 b ", "recorded 1000 b#1 had=inspection", "arrival 1000 b"]);
+    // The record names stamps of the first round: later ones choose their frames anew.
+    let looped = Cell::try_new(replay(&path, 0.0).set("loop", true), Mode::Live).unwrap();
+    looped.camera.activate().unwrap();
+    assert!(looped.wait_for("arrival 3200 b~2", 20.0) || looped.lines().iter().any(|l| l.ends_with(" b~2")), "{:?}", looped.lines());
+    looped.camera.deactivate().unwrap();
+    assert!(!looped.lines().iter().any(|l| l.starts_with("recorded") && l.contains("~2")), "{:?}", looped.lines());
     let tf = lines.iter().rfind(|l| l.starts_with("tf_static")).unwrap();
     assert!(tf.contains("camera_link") && tf.contains("tray") && !tf.contains("tool"), "{tf}");
 }

@@ -71,6 +71,24 @@ fn a_folder_is_one_arrival_a_capture() {
 }
 
 #[test]
+fn captures_with_and_without_an_empty_view_are_not_mixed() {
+    let dir = tempfile::tempdir().unwrap();
+    write_capture(dir.path(), "box", 10);
+    let tote = dir.path().join("tote");
+    std::fs::create_dir(&tote).unwrap();
+    for (what, depth) in [("input-0", 4000), ("background-0", 6000)] {
+        image::RgbImage::from_pixel(16, 12, image::Rgb([90; 3])).save(tote.join(format!("{what}.color.png"))).unwrap();
+        let counts = image::ImageBuffer::<image::Luma<u16>, Vec<u16>>::from_pixel(16, 12, image::Luma([depth]));
+        counts.save(tote.join(format!("{what}.depth.png"))).unwrap();
+    }
+    std::fs::write(tote.join("camera-0.intrinsics.txt"), "20 0 8\n0 20 6\n0 0 1\n").unwrap();
+    std::fs::write(tote.join("depth_unit.json"), r#"{"depth_unit_m": 0.0001}"#).unwrap();
+    let overrides = NodeOverrides::default().set("source", "folder").set("folder", dir.path().display().to_string());
+    let error = Cell::try_new(overrides.set("intrinsics", vec![20.0, 20.0, 8.0, 6.0]), Mode::Lockstep).err().unwrap();
+    assert!(error.contains("box lacks the empty view that tote has"), "{error}");
+}
+
+#[test]
 fn real_captures_play() {
     let Some(path) = data("rgbd_single_item") else { return };
     let folder = NodeOverrides::default().set("source", "folder").set("folder", path.display().to_string()).set("rate", 0.0);

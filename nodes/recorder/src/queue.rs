@@ -29,6 +29,8 @@ struct Shared {
     is_open: AtomicBool,
     /// Dropped messages, by topic.
     dropped: Vec<AtomicU64>,
+    /// Of these, those that were told, by topic: each recording tells its own.
+    told: Vec<AtomicU64>,
 }
 
 impl Queue {
@@ -40,6 +42,7 @@ impl Queue {
             bytes: AtomicUsize::new(0),
             is_open: AtomicBool::new(true),
             dropped: (0..topics).map(|_| AtomicU64::new(0)).collect(),
+            told: (0..topics).map(|_| AtomicU64::new(0)).collect(),
         };
         Self { inbox: Inbox::new(MAX_MESSAGES, mode, activity), shared: Arc::new(shared) }
     }
@@ -69,6 +72,13 @@ impl Queue {
         Some(entry)
     }
 
+    /// Counts a message that the writer could not keep.
+    pub(crate) fn drop_late(&self, entry: &Entry) {
+        if let Some(count) = self.shared.dropped.get(entry.topic) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Whether new messages are taken.
     pub(crate) fn set_open(&self, is_open: bool) {
         self.shared.is_open.store(is_open, Ordering::Release);
@@ -77,6 +87,12 @@ impl Queue {
     /// Dropped messages of a topic so far.
     pub(crate) fn dropped(&self, topic: usize) -> u64 {
         self.shared.dropped.get(topic).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// Dropped messages of a topic since this was last asked.
+    pub(crate) fn newly_dropped(&self, topic: usize) -> u64 {
+        let now = self.dropped(topic);
+        self.shared.told.get(topic).map_or(0, |told| now.saturating_sub(told.swap(now, Ordering::Relaxed)))
     }
 
     /// Dropped messages of all topics so far.
@@ -105,6 +121,7 @@ mod tests {
         (0..10).for_each(|_| queue.push(entry(0, 300_000)));
         (0..10).for_each(|_| queue.push(entry(1, 500)));
         assert_eq!((queue.dropped(0), queue.dropped(1), queue.dropped_in_all()), (7, 0, 7));
+        assert_eq!([0, 0, 1].map(|topic| queue.newly_dropped(topic)), [7, 0, 0], "told once");
         let waiting: Vec<usize> = std::iter::from_fn(|| queue.pop(Duration::ZERO)).map(|e| e.topic).collect();
         assert_eq!(waiting, [[0; 3].as_slice(), &[1; 10]].concat());
         assert_eq!(queue.bytes(), 0);

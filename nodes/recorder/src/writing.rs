@@ -12,6 +12,11 @@ use crate::topics::Entry;
 /// How long the thread sleeps when there is nothing to write.
 const IDLE: Duration = Duration::from_millis(50);
 
+/// Messages from before time began that are kept, at most, …
+const MAX_EARLY: usize = 10_000;
+/// … and their bytes.
+const MAX_EARLY_BYTES: usize = 64 << 20;
+
 /// What the thread works with.
 pub(crate) struct Writing {
     pub ports: Ports,
@@ -28,7 +33,6 @@ pub(crate) struct Writing {
 impl Writing {
     /// Writes until told to stop, then what still waits, then ends the bag.
     pub(crate) fn run(mut self, stop: &Stop) {
-        let mut reported = vec![0; self.topics.len()];
         let mut flushed = Instant::now();
         loop {
             let is_last_round = stop.is_set();
@@ -45,21 +49,32 @@ impl Writing {
             }
             if flushed.elapsed() >= self.flush_period {
                 self.flush();
-                self.report_drops(&mut reported);
+                self.report_drops();
                 flushed = Instant::now();
             }
         }
+        self.report_drops();
         self.finish();
     }
 
     fn write(&mut self, entry: Entry) {
         if entry.log_time_ns <= 0 {
-            return self.timeless.push(entry);
+            return self.keep_early(entry);
         }
         for early in std::mem::take(&mut self.timeless) {
             self.write_at(entry.log_time_ns, early);
         }
         self.write_at(entry.log_time_ns, entry);
+    }
+
+    /// Time may never begin: what waits for it is bounded as the queue is.
+    fn keep_early(&mut self, entry: Entry) {
+        let waiting: usize = self.timeless.iter().map(|e| e.bytes).sum();
+        if self.timeless.len() < MAX_EARLY && waiting + entry.bytes <= MAX_EARLY_BYTES {
+            self.timeless.push(entry);
+        } else {
+            self.queue.drop_late(&entry);
+        }
     }
 
     fn write_at(&mut self, log_time_ns: i64, entry: Entry) {
@@ -94,13 +109,13 @@ impl Writing {
     }
 
     /// New drops, one event a topic: a replay must know what is missing.
-    fn report_drops(&self, reported: &mut [u64]) {
+    fn report_drops(&self) {
         for (topic, (name, _)) in self.topics.iter().enumerate() {
-            let (dropped, Some(before)) = (self.queue.dropped(topic), reported.get_mut(topic)) else { continue };
-            if dropped > *before {
-                let detail = format!("recorder: {} messages of {name} not recorded, the disk is too slow", dropped - *before);
+            let lost = self.queue.newly_dropped(topic);
+            if lost > 0 {
+                let why = "the disk is too slow, or simulated time does not begin";
+                let detail = format!("recorder: {lost} messages of {name} not recorded: {why}");
                 self.ports.event(CellEvent::FRAME_DROPPED, "", self.ports.node.clock().now(), &detail);
-                *before = dropped;
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use ::bag::{Bag, BagError, BagMessage, Messages, ReadOptions};
+use ::bag::{Bag, BagError, BagMessage, Form, Messages, ReadOptions, Stream};
 use intact_msgs::msg::{CellEvent, ItemArrival};
 use node_kit::NodeError;
 use ros_interfaces::sensor_msgs::msg::{CompressedImage, Image};
@@ -14,7 +14,7 @@ use vision::codec::{decode_compressed, decode_compressed_depth};
 use crate::extrinsics::{link_frame, optical_frame};
 use crate::params::CameraParams;
 use crate::source::{Outgoing, Problem, Source, Step};
-use crate::sources::mapping::{Chosen, Form, Mapping, Role, Stream, map};
+use crate::sources::mapping::{Chosen, Mapping, Role, map};
 use crate::sources::named;
 
 /// A bag as a source: all messages of one log time are a step.
@@ -22,7 +22,7 @@ pub(crate) struct BagSource {
     bag: Bag,
     mapping: Mapping,
     cameras: Vec<String>,
-    /// What a replay must take from the record, by item.
+    /// What a replay must take from the record, by item or instance.
     events_of_item: BTreeMap<String, Vec<CellEvent>>,
     messages: Messages,
     /// The first message of the next step.
@@ -73,8 +73,7 @@ impl BagSource {
             Role::Stream(camera, stream, form) => step.messages.push(self.picture(message, *camera, *stream, *form)?),
             Role::Arrival => {
                 let arrival: ItemArrival = decode(message)?;
-                let recorded = self.events_of_item.get(&arrival.item_id);
-                step.messages.extend(recorded.into_iter().flatten().cloned().map(Outgoing::Recorded));
+                step.messages.extend(self.recorded_of(&arrival.item_id).cloned().map(Outgoing::Recorded));
                 step.messages.push(Outgoing::Arrival(arrival));
             }
             Role::Event => {}
@@ -82,6 +81,13 @@ impl BagSource {
             Role::Tf => step.messages.extend(self.ours(decode(message)?).map(Outgoing::Tf)),
         }
         Ok(())
+    }
+
+    /// What was recorded of an item, and of its instances `<id>#<k>`.
+    fn recorded_of<'a>(&'a self, item_id: &'a str) -> impl Iterator<Item = &'a CellEvent> {
+        let is_instance = |rest: &str| rest.strip_prefix('#').is_some_and(|k| !k.is_empty() && k.bytes().all(|b| b.is_ascii_digit()));
+        let like = self.events_of_item.range(item_id.to_owned()..).map_while(move |(id, events)| Some((id.strip_prefix(item_id)?, events)));
+        like.filter(move |(rest, _)| rest.is_empty() || is_instance(rest)).flat_map(|(_, events)| events)
     }
 
     fn picture(&self, message: &BagMessage, camera: usize, stream: Stream, form: Form) -> Result<Outgoing, String> {
@@ -158,6 +164,8 @@ impl Source for BagSource {
     fn rewind(&mut self) {
         self.messages = replayed(&self.bag, &self.mapping);
         self.ahead = None;
+        // They name stamps of the first round; later ones choose their frames as a live cell does.
+        self.events_of_item.clear();
     }
 }
 
@@ -182,9 +190,7 @@ fn recorded_events(bag: &Bag, mapping: &Mapping) -> BTreeMap<String, Vec<CellEve
     for event in events.flatten().filter_map(|message| message.decode::<CellEvent>().ok()) {
         let binds = matches!(event.kind, CellEvent::FRAME_CHOSEN | CellEvent::FRAME_DROPPED | CellEvent::DEADLINE_EXPIRED);
         if binds && !event.item_id.is_empty() {
-            // Instances `<id>#<k>` belong to the arrival `<id>`.
-            let item = event.item_id.split_once('#').map_or(event.item_id.as_str(), |(item, _)| item).to_owned();
-            of_item.entry(item).or_default().push(event);
+            of_item.entry(event.item_id.clone()).or_default().push(event);
         }
     }
     of_item

@@ -46,6 +46,12 @@ impl FolderSource {
         };
         let captures = captures::discover(Path::new(&params.folder), &options)
             .map_err(|e| NodeError::because("the folder of captures cannot be used", e))?;
+        if let Some((bare, backed)) = captures::mixed_backgrounds(&captures) {
+            return Err(NodeError::msg(format!(
+                "capture {} lacks the empty view that {} has; the empty view of one would be used for the other: put them into two folders",
+                bare.name, backed.name
+            )));
+        }
         let count = captures.iter().map(|c| c.cameras.len()).max().unwrap_or(0);
         let pose = |c: &CaptureRef, i: usize| c.cameras.get(i).and_then(|c| c.world_from_camera);
         // A camera that moves between captures has no static pose; its poses go out with the captures.

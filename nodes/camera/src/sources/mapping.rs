@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ::bag::TopicInfo;
+use ::bag::{Form, Stream, TopicInfo, form_of, recognise};
 
 /// What a topic means to this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,24 +17,6 @@ pub(crate) enum Role {
     TfStatic,
     /// `/tf`.
     Tf,
-}
-
-/// One of a camera's streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Stream {
-    Color,
-    Depth,
-    Info,
-    BackgroundColor,
-    BackgroundDepth,
-}
-
-/// How pictures are packed. The order is that of preference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Form {
-    Raw,
-    Compressed,
-    CompressedDepth,
 }
 
 /// Topics given by parameters, one a camera; empty lists mean that they are found.
@@ -88,8 +70,7 @@ pub(crate) fn map(topics: &[TopicInfo], chosen: &Chosen<'_>) -> Result<Mapping, 
             }
         }
     }
-    choose(&mut streams, topics, chosen)?;
-    let cameras: Vec<String> = streams.keys().filter(|(_, stream)| *stream == Stream::Color).map(|(camera, _)| camera.clone()).collect();
+    let cameras = choose(&mut streams, topics, chosen)?;
     if cameras.is_empty() {
         let names: Vec<&str> = topics.iter().map(|t| t.name.as_str()).collect();
         return Err(format!("it has no colour images; its topics are {}: name one with color_topics", names.join(", ")));
@@ -111,16 +92,26 @@ pub fn cameras_of_bag(topics: &[TopicInfo], color_topics: &[String]) -> Result<V
     map(topics, &Chosen { color: color_topics, ..Chosen::default() }).map(|mapping| mapping.cameras)
 }
 
-/// Puts the chosen topics in the place of the found ones.
-fn choose(streams: &mut BTreeMap<(String, Stream), (Form, String)>, topics: &[TopicInfo], chosen: &Chosen<'_>) -> Result<(), String> {
-    if !chosen.color.is_empty() {
-        // Whoever names the colour topics says which cameras there are.
-        streams.clear();
+/// Puts the chosen topics in the place of the found ones. The cameras, in the order in which their colour topics were named, else by
+/// name; what else was found of a chosen camera stays.
+fn choose(
+    streams: &mut BTreeMap<(String, Stream), (Form, String)>,
+    topics: &[TopicInfo],
+    chosen: &Chosen<'_>,
+) -> Result<Vec<String>, String> {
+    let mut cameras: Vec<String> = Vec::new();
+    match chosen.color {
+        [] => cameras.extend(streams.keys().filter(|(_, s)| *s == Stream::Color).map(|(camera, _)| camera.clone())),
+        color => {
+            for (i, topic) in color.iter().enumerate() {
+                // Two colour topics of one namespace are two cameras.
+                let name = camera_of(topic).filter(|name| !cameras.contains(name)).unwrap_or_else(|| format!("camera_{i}"));
+                cameras.push(name);
+            }
+            // Whoever names the colour topics says which cameras there are.
+            streams.retain(|(camera, stream), _| *stream != Stream::Color && cameras.contains(camera));
+        }
     }
-    let cameras: Vec<String> = match chosen.color {
-        [] => streams.keys().filter(|(_, s)| *s == Stream::Color).map(|(camera, _)| camera.clone()).collect(),
-        color => color.iter().enumerate().map(|(i, topic)| camera_of(topic).unwrap_or_else(|| format!("camera_{i}"))).collect(),
-    };
     for (list, stream, parameter) in [
         (chosen.color, Stream::Color, "color_topics"),
         (chosen.depth, Stream::Depth, "depth_topics"),
@@ -140,54 +131,7 @@ fn choose(streams: &mut BTreeMap<(String, Stream), (Form, String)>, topics: &[To
             streams.insert((camera.clone(), stream), (form, name));
         }
     }
-    Ok(())
-}
-
-fn form_of(name: &str, type_name: &str, stream: Stream) -> Option<Form> {
-    match (type_name, stream) {
-        ("sensor_msgs/msg/CameraInfo", Stream::Info) | ("sensor_msgs/msg/Image", _)
-            if (type_name.ends_with("Info")) == (stream == Stream::Info) =>
-        {
-            Some(Form::Raw)
-        }
-        ("sensor_msgs/msg/CompressedImage", Stream::Depth | Stream::BackgroundDepth) if name.ends_with("/compressedDepth") => {
-            Some(Form::CompressedDepth)
-        }
-        ("sensor_msgs/msg/CompressedImage", s) if s != Stream::Info => Some(Form::Compressed),
-        _ => None,
-    }
-}
-
-/// Camera, stream and form of a topic, by type and name.
-fn recognise(name: &str, type_name: &str) -> Option<(String, Stream, Form)> {
-    let image = matches!(type_name, "sensor_msgs/msg/Image" | "sensor_msgs/msg/CompressedImage");
-    if !image && type_name != "sensor_msgs/msg/CameraInfo" {
-        return None;
-    }
-    let plain = name.trim_start_matches('/');
-    let plain = plain.strip_suffix("/compressed").or_else(|| plain.strip_suffix("/compressedDepth")).unwrap_or(plain);
-    let parts: Vec<&str> = plain.split('/').collect();
-    let says = |part: &str, word: &str| part.split('_').any(|w| w == word);
-    let is_color = |part: &&str| ["color", "colour", "rgb"].iter().any(|w| says(part, w)) && !says(part, "depth");
-    let is_aligned_depth = |part: &&str| **part == *"aligned_depth_to_color" || **part == *"depth_registered" || **part == *"depth_to_rgb";
-    let background = parts.contains(&"background");
-    let at = |found: &dyn Fn(&&str) -> bool| parts.iter().position(found);
-    let (stream, at) = if let Some(at) = at(&is_aligned_depth) {
-        (if background { Stream::BackgroundDepth } else { Stream::Depth }, at)
-    } else if let Some(at) = at(&is_color) {
-        (if background { Stream::BackgroundColor } else { Stream::Color }, at)
-    } else {
-        return None;
-    };
-    let stream = match (image, stream) {
-        (true, stream) => stream,
-        (false, Stream::Color) => Stream::Info,
-        // camera_info of aligned depth says the same as the colour's.
-        (false, _) => return None,
-    };
-    let namespace: Vec<&str> = parts.iter().take(at).filter(|p| **p != "background").copied().collect();
-    let camera = if namespace.is_empty() { "camera".to_owned() } else { namespace.join("/") };
-    Some((camera, stream, form_of(name, type_name, stream)?))
+    Ok(cameras)
 }
 
 fn camera_of(topic: &str) -> Option<String> {
@@ -293,6 +237,30 @@ mod tests {
             assert!(error.contains(words), "{error}");
         }
         assert!(map(&topics(&[("/scan", "sensor_msgs/msg/LaserScan")]), &Chosen::default()).unwrap_err().contains("/scan"));
+    }
+
+    #[test]
+    fn a_chosen_camera_keeps_what_was_found_of_it_and_its_place() {
+        let list = [
+            ("/left/rgb/image", IMAGE),
+            ("/left/aligned_depth_to_color/image_raw", IMAGE),
+            ("/left/color/camera_info", INFO),
+            ("/middle/color/image_raw", IMAGE),
+            ("/middle/aligned_depth_to_color/image_raw", IMAGE),
+            ("/right/rgb/image", IMAGE),
+        ];
+        let color = ["right/rgb/image".to_owned(), "/left/rgb/image".to_owned()];
+        let chosen = Chosen { color: &color, ..Chosen::default() };
+        assert_eq!(map(&topics(&list), &chosen).unwrap().cameras, ["right", "left"], "in the order of the parameter");
+        assert_eq!(
+            mapped(&list, &chosen),
+            [
+                "/left/aligned_depth_to_color/image_raw -> left Depth Raw",
+                "/left/color/camera_info -> left Info Raw",
+                "/left/rgb/image -> left Color Raw",
+                "/right/rgb/image -> right Color Raw",
+            ]
+        );
     }
 
     #[test]

@@ -13,9 +13,8 @@ use std::sync::Arc;
 
 use node_kit::NodeError;
 use ros_interfaces::builtin_interfaces::msg::Time;
-use ros_interfaces::sensor_msgs::msg::Image;
 use ros_interfaces::std_msgs::msg::Header;
-use vision::{DepthImage, RgbdFrame};
+use vision::RgbdFrame;
 
 use crate::extrinsics::optical_frame;
 use crate::params::CameraParams;
@@ -68,7 +67,7 @@ pub(crate) fn frame_messages(index: usize, camera: &str, stamp_ns: i64, frame: &
     let header = header(stamp_ns, &optical_frame(camera));
     let mut messages = vec![Outgoing::Color(index, Arc::new(vision::ros::color_to_ros(&frame.color, header.clone())))];
     if let Some(depth) = &frame.depth {
-        messages.push(Outgoing::Depth(index, Arc::new(depth_message(depth, depth_unit_m, header.clone()))));
+        messages.push(Outgoing::Depth(index, Arc::new(vision::ros::depth_to_ros(depth, depth_unit_m, header.clone()))));
     }
     if let Some(intrinsics) = &frame.intrinsics {
         messages.push(Outgoing::Info(index, Arc::new(vision::ros::intrinsics_to_ros(intrinsics, header))));
@@ -84,21 +83,4 @@ pub(crate) fn background_messages(index: usize, camera: &str, stamp_ns: i64, fra
         _ => None,
     };
     frame_messages(index, camera, stamp_ns, frame, depth_unit_m).into_iter().filter_map(as_background).collect()
-}
-
-/// Millimetres in 16 bits where they lose nothing, else metres in 32 bits.
-fn depth_message(depth: &DepthImage, unit_m: f64, header: Header) -> Image {
-    const FARTHEST_MM_M: f32 = 65.535;
-    if unit_m >= 0.000_999 && depth.data().iter().all(|d| *d <= FARTHEST_MM_M) {
-        return vision::ros::depth_to_ros_mm(depth, header);
-    }
-    Image {
-        header,
-        height: depth.height(),
-        width: depth.width(),
-        encoding: "32FC1".into(),
-        is_bigendian: 0,
-        step: depth.width() * 4,
-        data: depth.data().iter().flat_map(|d| d.to_le_bytes()).collect(),
-    }
 }
