@@ -12,7 +12,7 @@ use inspection::{
     DEFAULT_DAMAGE_THRESHOLD, EmptyTray, EngineKind, InspectedItem, Inspection, InspectionParams, Inspector, ModelChoice, Quality, Report,
     overlay,
 };
-use matching::{Cutout, Gallery, GalleryOptions};
+use matching::{CUTOUT_MARGIN, Cutout, Gallery, GalleryOptions};
 use references::{GalleryUrl, Store};
 use serde::Serialize;
 use vision::RgbdFrame;
@@ -160,19 +160,19 @@ fn compare(dir: &Path, frame: &RgbdFrame, inspection: &Inspection) -> Result<Vec
 }
 
 fn match_item(gallery: &Gallery, frame: &RgbdFrame, inspection: &Inspection, item: &InspectedItem) -> Result<Match> {
-    let cutout = Cutout::of_label(&frame.color, &inspection.mask, item.id, item.bbox)?;
-    let item = gallery.prepare(cutout)?;
+    let rect = item.bbox.with_margin(CUTOUT_MARGIN, frame.color.width(), frame.color.height());
+    let item = gallery.prepare(Cutout::of_label(&frame.color, &inspection.mask, item.id, rect)?)?;
     let identification = gallery.identify(&item, None);
     let Some(best) = identification.product() else {
         let score = identification.ranking.first().map_or(0.0, |c| c.score);
         return Ok(Match { product: None, identity_score: score, anomaly_score: None, coverage: 0.0 });
     };
-    let discrepancy = gallery.compare(&item, &best.product)?;
+    let judgement = gallery.judge(&item, &best.product)?;
     Ok(Match {
         product: Some(best.product.clone()),
         identity_score: best.score,
-        anomaly_score: discrepancy.as_ref().map(|d| d.score),
-        coverage: discrepancy.map_or(0.0, |d| d.coverage),
+        anomaly_score: judgement.anomaly_score(),
+        coverage: judgement.coverage(),
     })
 }
 

@@ -376,7 +376,7 @@ fn learn_something(desk: &Desk) {
     }
     store.agree("tea", "learned-0", "another", 9).unwrap();
     let act = Act { actor: "gallery node", action: "design", at_ns: 9, detail: "6 of the last 9 compared items show the same change" };
-    store.note_design("tea", 2, true, act).unwrap();
+    store.open_design(("tea", 2), &[], &matching::FeatureOptions::default(), act).unwrap();
 }
 
 #[test]
@@ -404,7 +404,13 @@ fn proposals_are_listed_confirmed_rejected_and_rolled_back() {
         let (code, _, said) = desk.fails(&["proposals", "reject", "--product", "tea", "--design", "2"]);
         assert!(code == Some(2) && said.contains("nothing of design 2"), "{said}");
         desk.run(&["rollback", "--product", "tea"]);
-        assert_eq!(active(), 2, "the new design waits again");
+        assert_eq!(active(), 2);
+        let refused = desk.run(&["proposals", "list", "--state", "rejected", "--product", "tea"]);
+        assert_eq!(
+            refused.iter().filter(|p| p["version"] == 2).count(),
+            2,
+            "what a person takes back does not wait to come again: {refused:?}"
+        );
 
         let history = desk.run(&["history", "--product", "tea"]);
         let actions: Vec<&str> = history.iter().map(|e| e["action"].as_str().unwrap()).collect();

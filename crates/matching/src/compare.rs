@@ -81,20 +81,23 @@ impl Discrepancy {
     /// Whether the item shows in `region` what its reference shows there: what perception took for damage is on the pristine
     /// print too. Both rectangles are pixels of the picture; `cutout` says where the item was cut out of it.
     pub fn explains(&self, region: Rect, cutout: Rect) -> bool {
-        let (width, height) = (self.map.width(), self.map.height());
-        let (mut n, mut compared, mut sum) = (0u32, 0u32, 0f32);
-        for (x, y) in (region.y..region.y + region.h).flat_map(|y| (region.x..region.x + region.w).map(move |x| (x, y))) {
-            n += 1;
-            let Some((x, y)) = x.checked_sub(cutout.x).zip(y.checked_sub(cutout.y)).filter(|(x, y)| *x < width && *y < height) else {
-                continue;
-            };
+        let width = self.map.width();
+        // The part of a side of the region that lies in the cutout, from the cutout's own corner. Regions come from other nodes.
+        let part = |from: u32, len: u32, corner: u32, size: u32| {
+            from.saturating_sub(corner).min(size)..from.saturating_add(len).saturating_sub(corner).min(size)
+        };
+        let columns = part(region.x, region.w, cutout.x, width);
+        let rows = part(region.y, region.h, cutout.y, self.map.height());
+        let (mut compared, mut sum) = (0u32, 0f32);
+        for (x, y) in rows.flat_map(|y| columns.clone().map(move |x| (x, y))) {
             let at = (y * width + x) as usize;
             if self.compared.get(at).is_some_and(|c| *c > 0) {
                 compared += 1;
                 sum += self.map.data().get(at).copied().unwrap_or(0.0);
             }
         }
-        n > 0 && compared as f32 >= EXPLAINED_COMPARED * n as f32 && sum <= EXPLAINED_DIFFERENCE * compared as f32
+        let area = region.w as f32 * region.h as f32;
+        area > 0.0 && compared as f32 >= EXPLAINED_COMPARED * area && sum <= EXPLAINED_DIFFERENCE * compared as f32
     }
 }
 

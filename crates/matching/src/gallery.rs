@@ -47,11 +47,13 @@ pub struct Enrolled {
     pub picture: Picture,
     /// Its features, taken with the gallery's options; `None`: they are taken now.
     pub features: Option<Features>,
+    /// True when it shows a part of the product only, as what was learned does: units are not counted in it.
+    pub is_partial: bool,
 }
 
 impl From<Picture> for Enrolled {
     fn from(picture: Picture) -> Self {
-        Self { picture, features: None }
+        Self { picture, features: None, is_partial: false }
     }
 }
 
@@ -142,6 +144,8 @@ pub(crate) struct Reference {
     color: ColorSignature,
     /// Colours and proportions, for pictures whose background is unknown.
     pub appearance: Appearance,
+    /// True when it shows a part of the product only.
+    pub is_partial: bool,
     /// Its countable units, once somebody has asked.
     pub units: std::sync::OnceLock<Option<crate::units::Layout>>,
     digest: [u8; 32],
@@ -149,7 +153,7 @@ pub(crate) struct Reference {
 
 impl Reference {
     fn derive(enrolled: Enrolled, options: &GalleryOptions) -> Result<Self, MatchError> {
-        let Enrolled { picture: Picture { product, name, cutout }, features } = enrolled;
+        let Enrolled { picture: Picture { product, name, cutout }, features, is_partial } = enrolled;
         let mut hash = Sha256::new();
         for part in [product.as_bytes(), name.as_bytes(), cutout.color().data(), cutout.foreground()] {
             hash.update((part.len() as u64).to_le_bytes());
@@ -163,7 +167,7 @@ impl Reference {
         let small = cutout.shrunk(options.compare_px * 3 / 2)?;
         let appearance = Appearance::of(&cutout)?;
         let units = std::sync::OnceLock::new();
-        Ok(Self { product, name, cutout, small, features, color, appearance, units, digest: hash.finalize().into() })
+        Ok(Self { product, name, cutout, small, features, color, appearance, is_partial, units, digest: hash.finalize().into() })
     }
 
     pub fn full_name(&self) -> String {

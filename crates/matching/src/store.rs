@@ -123,15 +123,21 @@ fn decode_whole(bytes: &[u8]) -> Result<Decoded, String> {
     cutout_of(reader()?.decode().map_err(|e| e.to_string())?).map_err(|e| e.to_string())
 }
 
-/// The picture as PNG, its alpha channel saying what is the product; [`decode`] reads it back.
+/// The picture as PNG, its alpha channel saying what is the product; [`decode`] reads it back. A product that fills its picture gets a
+/// clear frame of one pixel: without any clear pixel, a plain border of the product itself would be taken for background.
 ///
 /// # Errors
 /// One sentence.
 pub fn encode(cutout: &Cutout) -> Result<Vec<u8>, String> {
     let rgb = cutout.color().data().chunks_exact(3).zip(cutout.foreground());
     let rgba: Vec<u8> = rgb.flat_map(|(p, f)| [p[0], p[1], p[2], *f]).collect();
-    let picture = RgbaImage::from_raw(cutout.color().width(), cutout.color().height(), rgba)
-        .ok_or_else(|| "the picture's size does not fit its pixels".to_owned())?;
+    let (width, height) = (cutout.color().width(), cutout.color().height());
+    let mut picture = RgbaImage::from_raw(width, height, rgba).ok_or_else(|| "the picture's size does not fit its pixels".to_owned())?;
+    if !cutout.is_cut_out() {
+        let mut framed = RgbaImage::new(width + 2, height + 2);
+        image::imageops::replace(&mut framed, &picture, 1, 1);
+        picture = framed;
+    }
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut bytes, image::ImageFormat::Png).map_err(|e| e.to_string())?;
     Ok(bytes.into_inner())
@@ -197,4 +203,23 @@ pub fn is_picture(path: &Path) -> bool {
 pub fn is_product_name(name: &str) -> bool {
     let allowed = |c: char| c.is_alphanumeric() || " ._-".contains(c);
     !name.is_empty() && name.chars().count() <= 120 && !name.starts_with('.') && name.chars().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_cutout_comes_back_as_it_was_also_when_it_fills_its_picture() {
+        // A white carton with print in the middle: its face must not become background.
+        let pixel = |i: u32| if (20..40).contains(&(i % 60)) && (15..25).contains(&(i / 60)) { [30, 60, 200] } else { [250; 3] };
+        let carton = ColorImage::new(60, 40, (0..60 * 40).flat_map(pixel).collect()).unwrap();
+        let whole = Cutout::whole(carton.clone());
+        let part = Cutout::masked(carton, (0..60 * 40).map(|i| i % 60 > 5)).unwrap().trimmed();
+        for cutout in [whole, part] {
+            let back = decode(&encode(&cutout).unwrap()).unwrap();
+            assert_eq!((back.color(), back.foreground()), (cutout.color(), cutout.foreground()));
+        }
+    }
 }

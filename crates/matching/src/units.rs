@@ -153,13 +153,13 @@ impl Units {
 
 impl Gallery {
     /// Counts the units of an item of `product`. `None` when the product has none that its references agree about, or the item
-    /// shows none. References are looked at once, when their product is first asked for.
+    /// shows none. References are looked at once, when their product is first asked for; those that show a part are passed over.
     ///
     /// # Errors
     /// When OpenCV fails.
     pub fn count_units(&self, item: &Item, product: &str) -> Result<Option<UnitCount>, MatchError> {
         let mut layouts = Vec::new();
-        for reference in self.references.iter().filter(|r| r.product == product) {
+        for reference in self.references.iter().filter(|r| r.product == product && !r.is_partial) {
             let layout = match reference.units.get() {
                 Some(known) => known.clone(),
                 None => {
@@ -182,6 +182,17 @@ impl Scene {
         let mask = cv::from_bytes(width, height, small.foreground())?;
         let area = opencv::core::count_non_zero(&mask)?.max(1) as f32;
         Ok(Self { lab: lab(&soft)?, mask, area, scale: width as f32 / cutout.color().width().max(1) as f32 })
+    }
+
+    /// The square around a disc, pixels of the cutout, no farther than its borders.
+    fn rect_around(&self, at: [f32; 2], radius: f32) -> Rect {
+        let side = |at: f32, size: i32| {
+            let within = |v: f32| (v.clamp(0.0, size as f32) / self.scale) as u32;
+            let from = within(at - radius);
+            (from, within(at + radius) - from)
+        };
+        let ((x, w), (y, h)) = (side(at[0], self.mask.cols()), side(at[1], self.mask.rows()));
+        Rect { x, y, w, h }
     }
 
     /// 255 where the item has a colour.
@@ -372,9 +383,7 @@ impl Layout {
                 count.hidden += 1;
             } else {
                 count.score = count.score.max(1.0 - same);
-                let corner = place.map(|v| ((v - radius) / scene.scale).max(0.0) as u32);
-                let side = (2.0 * radius / scene.scale) as u32;
-                count.missing.push(Rect { x: corner[0], y: corner[1], w: side, h: side });
+                count.missing.push(scene.rect_around(place, radius));
             }
         }
         // A colour that lies everywhere is not that of units.

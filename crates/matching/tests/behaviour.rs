@@ -56,6 +56,19 @@ fn compared(gallery: &Gallery, item: &Item) -> Discrepancy {
 }
 
 #[test]
+fn impossible_regions_are_explained_by_nothing() {
+    let gallery = gallery(3..4);
+    let item = gallery.prepare(seen(&print(3), 0.8, 0.95)).unwrap();
+    let whole = Rect { x: 0, y: 0, w: item.cutout().color().width(), h: item.cutout().color().height() };
+    let found = compared(&gallery, &item);
+    let middle = Rect { x: whole.w / 3, y: whole.h / 3, w: whole.w / 3, h: whole.h / 3 };
+    assert!(found.explains(middle, whole));
+    for (x, w) in [(0, u32::MAX), (1, u32::MAX), (u32::MAX, u32::MAX), (u32::MAX, 1), (0, 0)] {
+        assert!(!found.explains(Rect { x, y: x, w, h: w }, whole), "{x} {w}");
+    }
+}
+
+#[test]
 fn recognises_a_product_in_any_turn_among_many() {
     let gallery = gallery(0..12);
     for (turn, scale) in [(0.0, 1.0), (1.1, 0.8), (3.1, 0.9), (4.4, 0.75)] {

@@ -236,6 +236,26 @@ fn a_new_design_is_used_when_enough_items_show_it_and_the_old_one_fades() {
 }
 
 #[test]
+fn a_design_never_gets_the_number_of_one_that_was_before() {
+    let mut line = Line::new(Rules::default());
+    line.learner.restore("tea", Restored { newest: 4, ..Restored::default() });
+    assert!((0..30).any(|_| opens(&line.pass(&redesigned(3), false, 0.03))));
+    assert_eq!(line.learner.open_designs(), [("tea", 5)], "pictures of 2, 3 and 4 are still in the store");
+}
+
+#[test]
+fn a_design_that_has_learned_enough_keeps_no_other_from_learning() {
+    let rules = Rules::default();
+    let full = || Restored { learned: [(1, rules.max_learned)].into(), newest: 2, ..Restored::default() };
+    let mut line = Line::new(rules);
+    line.shelf.insert(2, gallery_of(&[redesigned(3)]));
+    line.learner.restore("tea", full());
+    assert_eq!(line.pass(&print(3), false, 0.03).screened, Some(Screened::Enough));
+    let new = line.pass(&redesigned(3), false, 0.03);
+    assert!(new.steps.iter().any(|s| matches!(s, Step::Propose { version: 2, .. })), "{new:?}");
+}
+
+#[test]
 fn what_was_not_compared_is_not_learned() {
     let mut line = Line::new(Rules::default());
     let lesson = line.pass(&print(3), false, 0.03);

@@ -1,7 +1,7 @@
 //! Countable units on drawn cards.
 #![allow(clippy::unwrap_used)]
 
-use matching::{Cutout, Units};
+use matching::{Cutout, Enrolled, Gallery, GalleryOptions, Picture, Units};
 use vision::ColorImage;
 
 const WIDTH: u32 = 300;
@@ -87,4 +87,22 @@ fn nothing_is_said_of_the_back_of_a_card_or_of_things_without_units() {
     // Views that do not agree say nothing.
     let odd = Units::of(&[card(0.0, &[0, 1, 2], None), card(0.0, &[0, 1, 2, 3], None)]).unwrap();
     assert_eq!(odd.expected(), None);
+}
+
+#[test]
+fn pictures_of_a_part_do_not_outvote_those_of_the_whole() {
+    let whole = [card(0.0, &[0, 1, 2, 3, 4, 5], None), card(0.4, &[0, 1, 2, 3, 4, 5], None)];
+    // What was learned shows the middle of the card, where four units are.
+    let parts = [0.1, 0.8, 1.2].map(|turn| card(turn, &[0, 1, 3, 4], None));
+    let enrolled = |n: usize, cutout: &Cutout, is_partial: bool| {
+        let picture = Picture { product: "pills".into(), name: format!("{n}.png"), cutout: cutout.clone() };
+        Enrolled { is_partial, ..picture.into() }
+    };
+    let pictures = whole.iter().map(|c| (c, false)).chain(parts.iter().map(|c| (c, true))).enumerate();
+    let (gallery, _) = Gallery::new(pictures.map(|(n, (c, part))| enrolled(n, c, part)), GalleryOptions::default());
+    let item = gallery.prepare(card(0.0, &[0, 1, 2, 3, 4], None)).unwrap();
+    let count = gallery.count_units(&item, "pills").unwrap().unwrap();
+    assert_eq!((count.expected, count.seen, count.missing.len()), (6, 5, 1));
+    let (width, height) = (item.cutout().color().width(), item.cutout().color().height());
+    assert!(count.missing.iter().all(|r| r.x + r.w <= width && r.y + r.h <= height), "{count:?}");
 }

@@ -28,6 +28,14 @@ pub enum StoreError {
     /// Another program's database.
     #[error("{0} is a database, but not of a gallery; give another one")]
     Foreign(String),
+    /// No suspected design, and nothing in quarantine, of this number.
+    #[error("nothing of design {version} of {product} waits; see `intact gallery proposals list`")]
+    NothingWaits {
+        /// Product.
+        product: String,
+        /// Number of the design.
+        version: u32,
+    },
     /// Written by a later version.
     #[error("the gallery {place} has schema {found}, newer than {SCHEMA_VERSION} which this version knows: update intact")]
     Newer {

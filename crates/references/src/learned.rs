@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{Act, DesignChange, Origin, Proposal, State};
+use matching::FeatureOptions;
+
+use crate::enrol::insert;
+use crate::record::{Act, DesignChange, NewReference, Origin, Proposal, ReferenceRecord, State};
 use crate::store::{change, references};
 use crate::tables::Statements;
 use crate::{Store, StoreError};
@@ -43,18 +46,20 @@ impl Store {
         self.write(|statements| statements.execute(insert, &[product.into(), reference.into(), item.into(), at_ns.into()]).map(drop))
     }
 
-    /// Gives the named references another state, with a reason; the names that had another one come back.
+    /// Gives those of the named references that are in state `from` the state `to`, with a reason; their names come back. The others
+    /// stay as they are: somebody else, a person or a cell, has settled them meanwhile.
     ///
     /// # Errors
     /// When one of them is not in the gallery, or the gallery cannot be written.
-    pub fn settle(&mut self, product: &str, names: &[String], state: State, act: Act) -> Result<Vec<String>, StoreError> {
+    pub fn settle(&mut self, product: &str, names: &[String], from: State, to: State, act: Act) -> Result<Vec<String>, StoreError> {
         let schema = self.tables.schema();
         self.write(|statements| {
             let known = references(statements, schema, product)?;
             if let Some(missing) = names.iter().find(|name| !known.iter().any(|r| r.name == **name)) {
                 return Err(StoreError::Unknown(format!("{product}/{missing}")));
             }
-            let wanted: BTreeMap<String, State> = names.iter().map(|name| (name.clone(), state)).collect();
+            let meant = known.into_iter().filter(|r| r.state == from && names.contains(&r.name));
+            let wanted: BTreeMap<String, State> = meant.map(|r| (r.name, to)).collect();
             change(statements, product, &wanted, &act)
         })
     }
@@ -65,24 +70,52 @@ impl Store {
     /// When the product is unknown, or the gallery cannot be written.
     pub fn settle_design(&mut self, product: &str, version: u32, from: State, to: State, act: Act) -> Result<Vec<String>, StoreError> {
         let schema = self.tables.schema();
+        self.write(|statements| change_design(statements, schema, (product, version), (from, to), &act))
+    }
+
+    /// A new design is suspected: keeps its pictures and says so, both or neither. A picture that is enrolled already is passed over.
+    ///
+    /// # Errors
+    /// When a picture cannot be used, or the gallery cannot be written.
+    pub fn open_design(
+        &mut self,
+        (product, version): (&str, u32),
+        pictures: &[NewReference],
+        options: &FeatureOptions,
+        act: Act,
+    ) -> Result<Vec<ReferenceRecord>, StoreError> {
+        let derived: Vec<_> = pictures.iter().map(|new| self.derive(new, options)).collect::<Result<_, _>>()?;
         self.write(|statements| {
-            let of_design = references(statements, schema, product)?.into_iter().filter(|r| r.version == version && r.state == from);
-            let wanted: BTreeMap<String, State> = of_design.map(|r| (r.name, to)).collect();
-            change(statements, product, &wanted, &act)
+            let mut kept = Vec::new();
+            for (new, derived) in pictures.iter().zip(derived) {
+                match insert(statements, new, derived) {
+                    Ok(record) => kept.push(record),
+                    Err(StoreError::Duplicate { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            note(statements, product, version, true, &act)?;
+            Ok(kept)
         })
     }
 
-    /// Notes that a new design of a product is suspected, or settled.
+    /// A suspected design is settled: what waits of it gets the state `to`, and the change is open no longer, both or neither. The
+    /// names changed come back.
     ///
     /// # Errors
-    /// When the gallery cannot be written.
-    pub fn note_design(&mut self, product: &str, version: u32, open: bool, act: Act) -> Result<(), StoreError> {
-        let insert = "INSERT INTO design_changes (sequence, at_ns, actor, product, version, what, detail)
-             VALUES ((SELECT coalesce(max(sequence), 0) + 1 FROM design_changes), ?1, ?2, ?3, ?4, ?5, ?6)";
-        let what = if open { "opened" } else { "closed" };
+    /// When the product is unknown, nothing of that design waits or is open, or the gallery cannot be written.
+    pub fn close_design(&mut self, product: &str, version: u32, to: State, act: Act) -> Result<Vec<String>, StoreError> {
+        let schema = self.tables.schema();
         self.write(|statements| {
-            let params = [act.at_ns.into(), act.actor.into(), product.into(), version.into(), what.into(), act.detail.into()];
-            statements.execute(insert, &params).map(drop)
+            let changed = change_design(statements, schema, (product, version), (State::Quarantined, to), &act)?;
+            let is_open = open_in(&changes(statements, schema, Some(product))?).get(product) == Some(&version);
+            if !is_open && changed.is_empty() {
+                return Err(StoreError::NothingWaits { product: product.to_owned(), version });
+            }
+            if is_open {
+                note(statements, product, version, false, &act)?;
+            }
+            Ok(changed)
         })
     }
 
@@ -91,23 +124,8 @@ impl Store {
     /// # Errors
     /// When the gallery cannot be read.
     pub fn design_changes(&self, product: Option<&str>) -> Result<Vec<DesignChange>, StoreError> {
-        if self.tables.schema() < 2 {
-            return Ok(Vec::new());
-        }
-        let query = "SELECT at_ns, actor, product, version, what, detail FROM design_changes
-             WHERE CAST(?1 AS TEXT) IS NULL OR product = ?1 ORDER BY sequence";
-        self.read(|statements| {
-            statements.all(query, &[product.into()], |row| {
-                Ok(DesignChange {
-                    at_ns: row.int(0)?,
-                    actor: row.text(1)?,
-                    product: row.text(2)?,
-                    version: row.number(3)?,
-                    open: row.text(4)? == "opened",
-                    detail: row.text(5)?,
-                })
-            })
-        })
+        let schema = self.tables.schema();
+        self.read(|statements| changes(statements, schema, product))
     }
 
     /// Design changes that wait for a person or for more items, by product.
@@ -115,16 +133,60 @@ impl Store {
     /// # Errors
     /// When the gallery cannot be read.
     pub fn open_designs(&self) -> Result<BTreeMap<String, u32>, StoreError> {
-        let mut open = BTreeMap::new();
-        for change in self.design_changes(None)? {
-            if change.open {
-                open.insert(change.product, change.version);
-            } else {
-                open.remove(&change.product);
-            }
-        }
-        Ok(open)
+        Ok(open_in(&self.design_changes(None)?))
     }
+}
+
+fn changes(statements: &mut dyn Statements, schema: i64, product: Option<&str>) -> Result<Vec<DesignChange>, StoreError> {
+    if schema < 2 {
+        return Ok(Vec::new());
+    }
+    let query = "SELECT at_ns, actor, product, version, what, detail FROM design_changes
+         WHERE CAST(?1 AS TEXT) IS NULL OR product = ?1 ORDER BY sequence";
+    statements.all(query, &[product.into()], |row| {
+        Ok(DesignChange {
+            at_ns: row.int(0)?,
+            actor: row.text(1)?,
+            product: row.text(2)?,
+            version: row.number(3)?,
+            open: row.text(4)? == "opened",
+            detail: row.text(5)?,
+        })
+    })
+}
+
+/// The changes that were not closed, by product.
+fn open_in(changes: &[DesignChange]) -> BTreeMap<String, u32> {
+    let mut open = BTreeMap::new();
+    for change in changes {
+        if change.open {
+            open.insert(change.product.clone(), change.version);
+        } else {
+            open.remove(&change.product);
+        }
+    }
+    open
+}
+
+fn change_design(
+    statements: &mut dyn Statements,
+    schema: i64,
+    (product, version): (&str, u32),
+    (from, to): (State, State),
+    act: &Act,
+) -> Result<Vec<String>, StoreError> {
+    let of_design = references(statements, schema, product)?.into_iter().filter(|r| r.version == version && r.state == from);
+    let wanted: BTreeMap<String, State> = of_design.map(|r| (r.name, to)).collect();
+    change(statements, product, &wanted, act)
+}
+
+/// Notes that a new design of a product is suspected, or settled.
+fn note(statements: &mut dyn Statements, product: &str, version: u32, open: bool, act: &Act) -> Result<(), StoreError> {
+    let insert = "INSERT INTO design_changes (sequence, at_ns, actor, product, version, what, detail)
+         VALUES ((SELECT coalesce(max(sequence), 0) + 1 FROM design_changes), ?1, ?2, ?3, ?4, ?5, ?6)";
+    let what = if open { "opened" } else { "closed" };
+    let params = [act.at_ns.into(), act.actor.into(), product.into(), version.into(), what.into(), act.detail.into()];
+    statements.execute(insert, &params).map(drop)
 }
 
 fn agreeing(statements: &mut dyn Statements, product: &str, reference: &str) -> Result<Vec<String>, StoreError> {

@@ -12,6 +12,7 @@
 
 mod check;
 mod codec;
+mod enrol;
 mod error;
 mod layout;
 mod learned;

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use matching::{Cutout, Enrolled, FeatureOptions, Features, Picture, store::is_product_name};
+use matching::{Cutout, Enrolled, FeatureOptions, Features, Picture};
 
-use crate::codec::{decode, digest, encode};
+use crate::codec::decode;
 use crate::reach::Reach;
-use crate::record::{Act, Event, NewReference, Origin, ProductSummary, ReferenceRecord, State};
+use crate::record::{Act, Event, Origin, ProductSummary, ReferenceRecord, State};
 use crate::tables::{Row, Statements, Tables, Value};
 use crate::url::Kind;
 use crate::{GalleryUrl, StoreError};
@@ -77,38 +77,6 @@ impl Store {
         StoreError::Damaged { place: self.tables.place().to_owned(), detail: "a transaction did nothing".into() }
     }
 
-    /// Adds a reference; when this returns it is on the disk. `options` are those that its features are kept for.
-    ///
-    /// # Errors
-    /// When the name is not a product's, the picture is enrolled already, or the gallery cannot be written.
-    pub fn enrol(&mut self, new: &NewReference, options: &FeatureOptions) -> Result<ReferenceRecord, StoreError> {
-        if !is_product_name(&new.product) {
-            return Err(StoreError::ProductName(new.product.clone()));
-        }
-        let bad = |reason: String| StoreError::Picture { name: new.product.clone(), reason };
-        let features = Features::of(&new.cutout, options).map_err(|e| bad(e.to_string()))?;
-        let look = if self.tables.has_embeddings() { Some(matching::look(&new.cutout).map_err(|e| bad(e.to_string()))?) } else { None };
-        let (picture, mask) = encode(&new.cutout).map_err(bad)?;
-        let (sha256, features_len) = (digest(&picture, &mask), features.len() as u32);
-        let blobs = Blobs { picture, mask, features: features.to_bytes(options), sha256 };
-        self.write(|statements| {
-            let same = "SELECT name FROM pictures WHERE product = ?1 AND sha256 = ?2";
-            let same = statements.first(same, &[(&new.product).into(), (&blobs.sha256).into()], |row| row.text(0))?;
-            if let Some(name) = same {
-                return Err(StoreError::Duplicate { product: new.product.clone(), name });
-            }
-            let record = record(new, free_name(statements, new)?, features_len);
-            insert(statements, &record, blobs)?;
-            if let Some(look) = look {
-                let numbers: Vec<String> = look.iter().map(ToString::to_string).collect();
-                let update = "UPDATE pictures SET embedding = CAST(CAST(?3 AS TEXT) AS vector) WHERE product = ?1 AND name = ?2";
-                let params = [(&record.product).into(), (&record.name).into(), Value::Text(format!("[{}]", numbers.join(",")))];
-                statements.execute(update, &params)?;
-            }
-            Ok(record)
-        })
-    }
-
     /// All products.
     ///
     /// # Errors
@@ -140,6 +108,15 @@ impl Store {
         self.read(|statements| references(statements, schema, product))
     }
 
+    /// The newest design of a product that is in use; 1 for a product that is not known.
+    ///
+    /// # Errors
+    /// When the gallery cannot be read.
+    pub fn design_in_use(&self, product: &str) -> Result<u32, StoreError> {
+        let query = "SELECT coalesce(max(version), 1) FROM pictures WHERE product = ?1 AND state = 'active'";
+        Ok(self.read(|statements| statements.first(query, &[product.into()], |row| row.number(0)))?.unwrap_or(1))
+    }
+
     /// What happened to a product, or to all; oldest first.
     ///
     /// # Errors
@@ -155,13 +132,15 @@ impl Store {
     /// When the gallery cannot be read.
     pub fn enrolled(&self, products: Option<&[String]>, options: &FeatureOptions) -> Result<(Vec<Enrolled>, Vec<StoreError>), StoreError> {
         let (mut enrolled, mut bad) = (Vec::new(), Vec::new());
-        let columns = "SELECT product, name, picture, mask, features FROM pictures WHERE state = 'active'";
+        let origin = if self.tables.schema() < 2 { "'enrolled'" } else { "origin" };
+        let columns = format!("SELECT product, name, picture, mask, features, {origin} FROM pictures WHERE state = 'active'");
         let mut take = |row: Row| {
             let (product, name) = (row.text(0)?, row.text(1)?);
             match decode(row.blob(2)?, row.blob(3)?) {
                 Ok(cutout) => {
                     let features = Features::from_bytes(row.blob(4)?, options);
-                    enrolled.push(Enrolled { picture: Picture { product, name, cutout }, features });
+                    let is_partial = row.text(5)? == Origin::Learned.as_str();
+                    enrolled.push(Enrolled { picture: Picture { product, name, cutout }, features, is_partial });
                 }
                 Err(reason) => bad.push(StoreError::Picture { name: format!("{product}/{name}"), reason }),
             }
@@ -194,8 +173,8 @@ impl Store {
         decode(&picture, &mask).map_err(|reason| StoreError::Picture { name: full_name, reason })
     }
 
-    /// Gives references of a product another state; `name` names one, else all that are in another state are meant.
-    /// Returns the names changed.
+    /// Gives references of a product another state; `name` names one, else all that are in another state are meant but those that
+    /// were refused, which are remembered. Returns the names changed.
     ///
     /// # Errors
     /// When there is no such reference, or the gallery cannot be written.
@@ -207,18 +186,20 @@ impl Store {
             if let Some(name) = name.filter(|name| !all.iter().any(|r| r.name == **name)) {
                 return Err(StoreError::Unknown(format!("{product}/{name}")));
             }
-            let wanted: BTreeMap<String, State> =
-                all.iter().filter(|r| name.is_none_or(|n| n == r.name)).map(|r| (r.name.clone(), state)).collect();
+            let is_meant = |r: &&ReferenceRecord| name.map_or(r.state != State::Rejected, |n| n == r.name);
+            let wanted: BTreeMap<String, State> = all.iter().filter(is_meant).map(|r| (r.name.clone(), state)).collect();
             change(statements, product, &wanted, &Act { actor, action, at_ns, detail: "" })
         })
     }
 
     /// Brings a product's references back to the states that they had after event `to` of the history (`None`: before the
-    /// product's last change). What was added later is retired. Returns the names changed.
+    /// product's last change). What was added later is retired. What was learned and is taken out of use is refused: if it waited
+    /// again, the next item that agrees with it would bring it back. Returns the names changed.
     ///
     /// # Errors
     /// When the product is unknown, or the gallery cannot be written.
     pub fn roll_back(&mut self, product: &str, to: Option<i64>, actor: &str, at_ns: i64) -> Result<Vec<String>, StoreError> {
+        let schema = self.tables.schema();
         self.write(|statements| {
             let events = history(statements, Some(product))?;
             let last = events.last().ok_or_else(|| StoreError::Unknown(product.to_owned()))?;
@@ -228,6 +209,10 @@ impl Store {
             let mut wanted: BTreeMap<String, State> = events.iter().map(|e| (e.reference.clone(), State::Retired)).collect();
             for event in events.iter().filter(|e| e.sequence <= to) {
                 wanted.insert(event.reference.clone(), event.state);
+            }
+            let learned = |r: &ReferenceRecord| r.origin == Origin::Learned && r.state == State::Active;
+            for taken_back in references(statements, schema, product)?.into_iter().filter(learned) {
+                wanted.entry(taken_back.name).and_modify(|s| *s = if *s == State::Quarantined { State::Rejected } else { *s });
             }
             let detail = format!("to event {to}");
             change(statements, product, &wanted, &Act { actor, action: "rollback", at_ns, detail: &detail })
@@ -243,80 +228,14 @@ impl Store {
     }
 }
 
-struct Blobs {
-    picture: Vec<u8>,
-    mask: Vec<u8>,
-    features: Vec<u8>,
-    sha256: String,
-}
-
-fn record(new: &NewReference, name: String, features: u32) -> ReferenceRecord {
-    ReferenceRecord {
-        product: new.product.clone(),
-        name,
-        width: new.cutout.color().width(),
-        height: new.cutout.color().height(),
-        features,
-        camera: new.camera.clone(),
-        provenance: new.provenance.clone(),
-        version: new.version.max(1),
-        state: new.state,
-        added_ns: new.added_ns,
-        added_by: new.added_by.clone(),
-        origin: new.origin,
-        pristine: new.origin == Origin::Enrolled,
-    }
-}
-
-fn insert(statements: &mut dyn Statements, record: &ReferenceRecord, blobs: Blobs) -> Result<(), StoreError> {
-    statements.execute(
-        "INSERT INTO products (id, added_ns, added_by) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
-        &[(&record.product).into(), record.added_ns.into(), (&record.added_by).into()],
-    )?;
-    statements.execute(
-        "INSERT INTO pictures (product, name, width, height, picture, mask, camera, features, n_features, provenance, version,
-             state, added_ns, added_by, sha256, origin)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
-        &[
-            (&record.product).into(),
-            (&record.name).into(),
-            record.width.into(),
-            record.height.into(),
-            Value::Blob(blobs.picture),
-            Value::Blob(blobs.mask),
-            (&record.camera).into(),
-            Value::Blob(blobs.features),
-            record.features.into(),
-            (&record.provenance).into(),
-            record.version.into(),
-            record.state.as_str().into(),
-            record.added_ns.into(),
-            (&record.added_by).into(),
-            Value::Text(blobs.sha256),
-            record.origin.as_str().into(),
-        ],
-    )?;
-    let action = if record.origin == Origin::Learned { "propose" } else { "enrol" };
-    let note = Act { actor: &record.added_by, action, at_ns: record.added_ns, detail: &record.provenance };
-    log(statements, &record.product, &record.name, record.state, &note)
-}
-
 /// One line of history. Its number follows from the last one, without gaps: one writer at a time.
-fn log(statements: &mut dyn Statements, product: &str, name: &str, state: State, note: &Act) -> Result<(), StoreError> {
+pub(crate) fn log(statements: &mut dyn Statements, product: &str, name: &str, state: State, note: &Act) -> Result<(), StoreError> {
     statements.execute(
         "INSERT INTO history (sequence, at_ns, actor, action, product, reference, state, detail)
          VALUES ((SELECT coalesce(max(sequence), 0) + 1 FROM history), ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         &[note.at_ns.into(), note.actor.into(), note.action.into(), product.into(), name.into(), state.as_str().into(), note.detail.into()],
     )?;
     Ok(())
-}
-
-/// The name asked for while it is free, else the first free number.
-fn free_name(statements: &mut dyn Statements, new: &NewReference) -> Result<String, StoreError> {
-    let taken = statements.all("SELECT name FROM pictures WHERE product = ?1", &[(&new.product).into()], |row| row.text(0))?;
-    let taken: BTreeSet<String> = taken.into_iter().collect();
-    let asked = new.name.clone().filter(|name| !taken.contains(name));
-    Ok(asked.unwrap_or_else(|| (taken.len()..).map(|n| format!("{n:04}")).find(|n| !taken.contains(n)).unwrap_or_default()))
 }
 
 /// Gives references the states that are wanted, with a line of history for each that had another one.

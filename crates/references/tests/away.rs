@@ -50,7 +50,7 @@ fn a_cell_outlives_its_server_and_takes_up_what_others_changed() {
     }
     enrol(&mut store, &NewReference { state: State::Quarantined, origin: Origin::Learned, ..new("tea", 9) }).unwrap();
     store.agree("tea", "0004", "an item", 5).unwrap();
-    store.note_design("tea", 2, true, act("design", 6)).unwrap();
+    store.open_design(("tea", 2), &[], &FeatureOptions::default(), act("design", 6)).unwrap();
     store.set_state("tea", Some("0001"), State::Retired, ("tester", "retire", 7)).unwrap();
     store.sync().unwrap();
     let (before, history) = (names(&store), store.history(None).unwrap());

@@ -118,13 +118,18 @@ fn proposals_wait_with_who_agrees_and_are_settled_with_a_reason() {
 
         let before = store.foreign_changes().unwrap();
         let mut other = Store::open(&bench.url).unwrap();
-        other.settle("tea", std::slice::from_ref(&record.name), State::Active, act("promote", 5)).unwrap();
+        other.settle("tea", std::slice::from_ref(&record.name), State::Quarantined, State::Active, act("promote", 5)).unwrap();
         assert_ne!(store.foreign_changes().unwrap(), before, "another connection's change is seen");
         assert!(!store.references("tea").unwrap()[1].pristine, "agreement makes it a reference, not a pristine one");
-        store.settle("tea", std::slice::from_ref(&record.name), State::Retired, act("retire", 6)).unwrap();
-        store.settle("tea", std::slice::from_ref(&record.name), State::Active, act("confirm", 7)).unwrap();
+        store.settle("tea", std::slice::from_ref(&record.name), State::Active, State::Retired, act("retire", 6)).unwrap();
+        let late = store.settle("tea", std::slice::from_ref(&record.name), State::Quarantined, State::Rejected, act("reject", 7)).unwrap();
+        assert!(late.is_empty(), "who comes too late changes nothing");
+        store.settle("tea", std::slice::from_ref(&record.name), State::Retired, State::Active, act("confirm", 7)).unwrap();
         assert!(store.references("tea").unwrap()[1].pristine, "a person vouches for it");
-        assert!(matches!(store.settle("tea", &["none".into()], State::Active, act("confirm", 8)), Err(StoreError::Unknown(_))));
+        assert!(matches!(
+            store.settle("tea", &["none".into()], State::Quarantined, State::Active, act("confirm", 8)),
+            Err(StoreError::Unknown(_))
+        ));
         assert_eq!(store.history(Some("tea")).unwrap().last().unwrap().detail, "because");
         store.set_state("tea", None, State::Retired, ("tester", "retire", 8)).unwrap();
         store.roll_back("tea", None, "tester", 9).unwrap();
@@ -140,13 +145,18 @@ fn a_new_design_is_opened_settled_and_rolled_back() {
     Bench::each("a_new_design_is_opened_settled_and_rolled_back", |bench| {
         let mut store = bench.open();
         store.enrol(&new("tea", 1), &FeatureOptions::default()).unwrap();
-        for seed in 2..5 {
-            store.enrol(&proposal(seed, 2), &FeatureOptions::default()).unwrap();
-        }
-        store.note_design("tea", 2, true, act("design", 5)).unwrap();
+        let pictures: Vec<NewReference> = (2..5).map(|seed| proposal(seed, 2)).collect();
+        let options = FeatureOptions::default();
+        let odd = NewReference { product: "no/name".into(), ..proposal(9, 2) };
+        let half = [pictures[0].clone(), odd];
+        assert!(store.open_design(("tea", 2), &half, &options, act("design", 4)).is_err());
+        assert!(store.open_designs().unwrap().is_empty() && store.references("tea").unwrap().len() == 1, "all of it or nothing");
+        assert_eq!(store.open_design(("tea", 2), &pictures, &options, act("design", 5)).unwrap().len(), 3);
         assert_eq!(store.open_designs().unwrap().get("tea"), Some(&2));
-        assert_eq!(store.settle_design("tea", 2, State::Quarantined, State::Active, act("adopt", 6)).unwrap().len(), 3);
-        store.note_design("tea", 2, false, act("design", 6)).unwrap();
+        assert_eq!(store.design_in_use("tea").unwrap(), 1, "a suspected design is not in use");
+        assert_eq!(store.close_design("tea", 2, State::Active, act("adopt", 6)).unwrap().len(), 3);
+        assert_eq!((store.design_in_use("tea").unwrap(), store.design_in_use("coffee").unwrap()), (2, 1));
+        assert!(matches!(store.close_design("tea", 2, State::Active, act("adopt", 6)), Err(StoreError::NothingWaits { .. })));
         assert!(store.open_designs().unwrap().is_empty() && store.design_changes(None).unwrap().len() == 2);
         assert!(store.references("tea").unwrap().iter().all(|r| r.pristine), "an adopted design is measured by its own pictures");
         assert_eq!(store.settle_design("tea", 1, State::Active, State::Retired, act("retire", 7)).unwrap().len(), 1);
@@ -157,7 +167,9 @@ fn a_new_design_is_opened_settled_and_rolled_back() {
         let first = store.history(Some("tea")).unwrap().iter().filter(|e| e.action != "adopt").nth(3).unwrap().sequence;
         store.roll_back("tea", Some(first), "tester", 9).unwrap();
         assert_eq!(names(&store), ["tea/0000"]);
-        assert_eq!(store.proposals(None, State::Quarantined).unwrap().len(), 3);
+        assert_eq!(store.proposals(None, State::Rejected).unwrap().len(), 3, "what a person takes back does not wait to come again");
+        store.set_state("tea", None, State::Retired, ("tester", "retire", 10)).unwrap();
+        assert_eq!(store.proposals(None, State::Rejected).unwrap().len(), 3, "and stays refused");
         assert!(store.check().unwrap().is_empty());
         assert!(bench.sql("DELETE FROM design_changes").unwrap_err().contains("append-only"));
     });

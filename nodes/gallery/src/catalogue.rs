@@ -283,20 +283,20 @@ impl Catalogue {
             Behind::Store(store) => store,
         };
         let cutout = cutout.clone().trimmed();
+        // A store's calls are whole transactions: one that panicked left nothing half done.
+        let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
         let new = NewReference {
             product: request.product.clone(),
             name: None,
             cutout: cutout.clone(),
             camera: request.image.header.frame_id.clone(),
             provenance: request.provenance.clone(),
-            version: 1,
+            version: store.design_in_use(&request.product).map_err(|e| e.to_string())?,
             state: State::Active,
             origin: Origin::Enrolled,
             added_by: "gallery node".into(),
             added_ns: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64),
         };
-        // A store's calls are whole transactions: one that panicked left nothing half done.
-        let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
         let enrolled = store.enrol(&new, &GalleryOptions::default().features);
         match &enrolled {
             Ok(_) => self.copy(&mut store),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use intact_msgs::msg::{DefectScore, GalleryFinding, GalleryReport, Inspection, ItemArrival, ItemInstance, ProductScore, StageTiming};
 use matching::learning::{Damage, Sighting};
-use matching::{Candidate, Cutout, Discrepancy, Gallery, Identification, Item, UnitCount};
+use matching::{CUTOUT_MARGIN, Candidate, Cutout, Discrepancy, Gallery, Identification, Item, Judgement};
 use ros_interfaces::sensor_msgs::msg::{Image, RegionOfInterest};
 use ros_interfaces::std_msgs::msg::Header;
 use vision::ros::{color_from_ros, color_to_ros, heatmap_from_ros, heatmap_to_ros, mask_from_ros};
@@ -14,9 +14,6 @@ use vision::{ColorImage, HeatMap, LabelMask, Rect};
 
 use crate::catalogue::Catalogue;
 use crate::school::{NEW_DESIGN, School};
-
-/// Part of its box that is kept around an item, so that its outline is inside.
-const MARGIN: f32 = 0.04;
 
 /// Everything that a judgement rests on.
 pub(crate) struct Case<'a> {
@@ -49,27 +46,43 @@ struct Pictures {
 impl Case<'_> {
     /// One report for the item, or one for each instance in clutter. There always is at least one: decision waits for it.
     pub fn reports(&self) -> Vec<GalleryReport> {
-        let clutter = self.arrival.is_some_and(|a| a.clutter);
         if !self.inspection.ok {
-            let error = format!("nothing was compared because the inspection failed: {}", self.inspection.error);
-            return vec![self.failed(self.inspection.item_id.clone(), error)];
+            return self.all_failed(&format!("nothing was compared because the inspection failed: {}", self.inspection.error));
         }
-        // Perception sends instances in decreasing area; an arrival of one item is about the largest.
-        let judged = if clutter { self.inspection.instances.as_slice() } else { self.inspection.instances.get(..1).unwrap_or_default() };
-        if judged.is_empty() {
-            return vec![self.failed(self.inspection.item_id.clone(), "nothing was compared because no item is in view".into())];
+        if self.judged().next().is_none() {
+            return self.all_failed("nothing was compared because no item is in view");
         }
-        let named = judged.iter().map(|instance| {
-            let id = &self.inspection.item_id;
-            (if clutter { format!("{id}#{}", instance.instance_id) } else { id.clone() }, instance)
-        });
         if !self.has_reference() {
-            return named.map(|(item_id, _)| GalleryReport { ok: true, ..self.blank(item_id) }).collect();
+            return self.judged().map(|(item_id, _)| GalleryReport { ok: true, ..self.blank(item_id) }).collect();
         }
         match self.pictures() {
-            Ok(pictures) => named.map(|(item_id, instance)| self.judge(item_id, instance, &pictures)).collect(),
-            Err(error) => named.map(|(item_id, _)| self.failed(item_id, error.clone())).collect(),
+            Ok(pictures) => self.judged().map(|(item_id, instance)| self.judge(item_id, instance, &pictures)).collect(),
+            Err(error) => self.all_failed(&error),
         }
+    }
+
+    /// A failed report for each that decision waits for.
+    fn all_failed(&self, error: &str) -> Vec<GalleryReport> {
+        let mut ids: Vec<String> = self.judged().map(|(item_id, _)| item_id).collect();
+        if ids.is_empty() {
+            ids.push(self.inspection.item_id.clone());
+        }
+        ids.into_iter().map(|item_id| self.failed(item_id, error.to_owned())).collect()
+    }
+
+    /// What is judged, with the id that its report carries: each instance of a clutter, else the item. Perception sends instances in
+    /// decreasing area; an arrival of one item is about the largest.
+    fn judged(&self) -> impl Iterator<Item = (String, &ItemInstance)> {
+        let clutter = self.arrival.is_some_and(|a| a.clutter);
+        let most = match (self.inspection.ok, clutter) {
+            (false, _) => 0,
+            (true, true) => usize::MAX,
+            (true, false) => 1,
+        };
+        self.inspection.instances.iter().take(most).map(move |instance| {
+            let id = &self.inspection.item_id;
+            (if clutter { format!("{id}#{}", instance.instance_id) } else { id.clone() }, instance)
+        })
     }
 
     /// Whether any product that the item can be is enrolled.
@@ -129,7 +142,7 @@ impl Case<'_> {
             h: rect.h.min(pictures.color.height().saturating_sub(rect.y)),
             ..rect
         };
-        let rect = rect.with_margin(MARGIN, pictures.color.width(), pictures.color.height());
+        let rect = rect.with_margin(CUTOUT_MARGIN, pictures.color.width(), pictures.color.height());
         let cutout = Cutout::of_label(&pictures.color, &pictures.mask, instance.instance_id, rect).map_err(|e| e.to_string())?;
         let item = self.gallery.prepare(cutout).map_err(|e| e.to_string())?;
         let candidates = self.candidates();
@@ -139,13 +152,11 @@ impl Case<'_> {
         let mut report = GalleryReport { ok: true, has_reference: true, ..self.blank(item_id.to_owned()) };
         self.tell_identity(&mut report, &found);
         if let Some(product) = found.product() {
-            // Nothing registered leaves coverage 0: nothing is known of the item, which is not the same as fine.
-            if let Some(discrepancy) = self.gallery.compare(&item, &product.product).map_err(|e| e.to_string())? {
+            let judgement = self.gallery.judge(&item, &product.product).map_err(|e| e.to_string())?;
+            tell(&mut report, &judgement, rect);
+            if let Some(discrepancy) = judgement.discrepancy {
                 rejudge(&mut report, instance, &discrepancy, rect, self.inspection.damage_threshold);
-                tell_discrepancy(&mut report, discrepancy, rect, pictures)?;
-            }
-            if let Some(units) = self.gallery.count_units(&item, &product.product).map_err(|e| e.to_string())? {
-                tell_units(&mut report, &units, rect);
+                show(&mut report, discrepancy, rect, pictures)?;
             }
             report.learned = self.learn(item_id, instance, &item, product, rect, report.units_missing > 0);
             let is_open = self.open_designs.contains_key(&product.product) || report.learned.starts_with(NEW_DESIGN);
@@ -229,31 +240,30 @@ impl Case<'_> {
     }
 }
 
-/// A failed report for an inspection that was never judged.
-pub(crate) fn given_up(inspection: &Inspection, gallery: &Gallery, error: &str) -> GalleryReport {
+/// Failed reports for an inspection that was never judged; of a clutter one for each instance, where its arrival is known.
+pub(crate) fn given_up(inspection: &Inspection, arrival: Option<&ItemArrival>, gallery: &Gallery, error: &str) -> Vec<GalleryReport> {
     let case = Case {
         gallery,
         inspection,
-        arrival: None,
+        arrival,
         frame: None,
         barcodes: &HashMap::new(),
         ranking_limit: 0,
         class: None,
         open_designs: &BTreeMap::new(),
     };
-    case.failed(inspection.item_id.clone(), error.to_owned())
+    case.all_failed(error)
 }
 
-/// A missing unit is a change like any other, also where nothing could be registered.
-fn tell_units(report: &mut GalleryReport, units: &UnitCount, rect: Rect) {
-    let missing = |place: &Rect| finding(GalleryFinding::MISSING_UNIT, place, rect, units.score);
-    report.findings.extend(units.missing.iter().map(missing));
-    report.units_expected = units.expected;
-    report.units_seen = units.seen;
-    report.units_missing = units.missing.len() as u32;
-    if report.units_missing > 0 {
-        report.anomaly_score = report.anomaly_score.max(units.score);
-        report.coverage = report.coverage.max(units.coverage());
+/// What differs, in numbers and places. Nothing registered leaves coverage 0: nothing is known of the item, which is not the same as fine.
+fn tell(report: &mut GalleryReport, judgement: &Judgement, rect: Rect) {
+    report.anomaly_score = judgement.anomaly_score().unwrap_or(0.0);
+    report.coverage = judgement.coverage();
+    report.findings = judgement.findings().map(|f| finding(f.kind.name(), &f.bbox, rect, f.score)).collect();
+    if let Some(units) = &judgement.units {
+        report.units_expected = units.expected;
+        report.units_seen = units.seen;
+        report.units_missing = units.missing.len() as u32;
     }
 }
 
@@ -275,7 +285,8 @@ fn rejudge(report: &mut GalleryReport, instance: &ItemInstance, found: &Discrepa
     report.damage_rejudged = left.iter().map(|d| d.score).fold(0.0, f32::max);
 }
 
-fn tell_discrepancy(report: &mut GalleryReport, found: Discrepancy, rect: Rect, pictures: &Pictures) -> Result<(), String> {
+/// What differs, as pictures.
+fn show(report: &mut GalleryReport, found: Discrepancy, rect: Rect, pictures: &Pictures) -> Result<(), String> {
     let header: Header = report.header.clone();
     let (width, height) = (pictures.color.width(), pictures.color.height());
     let mut whole = vec![0f32; width as usize * height as usize];
@@ -285,8 +296,7 @@ fn tell_discrepancy(report: &mut GalleryReport, found: Discrepancy, rect: Rect, 
     }
     let whole = HeatMap::new(width, height, whole).map_err(|e| e.to_string())?;
     report.discrepancy = heatmap_to_ros(&whole, header.clone());
-    report.findings = found.findings.iter().map(|f| finding(f.kind.name(), &f.bbox, rect, f.score)).collect();
     report.reference_image = color_to_ros(&found.registered, header);
-    (report.anomaly_score, report.coverage, report.reference) = (found.score, found.coverage, found.reference);
+    report.reference = found.reference;
     Ok(())
 }

@@ -52,10 +52,6 @@ struct Reporter {
     barcodes: HashMap<String, String>,
     /// `None`: learning is off.
     school: Option<Mutex<School>>,
-    /// Suspected designs that the diagnostics speak of.
-    told_designs: Mutex<String>,
-    /// Whether the diagnostics say that the gallery's server is away.
-    told_away: Mutex<bool>,
     reports: Publisher<GalleryReport>,
 }
 
@@ -73,8 +69,6 @@ impl Component for Gallery {
             inputs: Arc::clone(&inputs),
             barcodes: barcodes(&now.barcodes)?,
             school: school(&catalogue, &now)?,
-            told_designs: Mutex::default(),
-            told_away: Mutex::default(),
             reports: ports.node.publisher("gallery_report", Qos::event())?,
             params,
         });
@@ -280,17 +274,13 @@ impl Reporter {
             diagnostics.set("proposals_waiting", school.lock().unwrap_or_else(PoisonError::into_inner).waiting());
             diagnostics.set("references", self.catalogue.snapshot().len());
         }
-        let list = open.join(", ");
-        let mut told = self.told_designs.lock().unwrap_or_else(PoisonError::into_inner);
-        if *told == list {
-            return;
+        if !open.is_empty() {
+            let list = open.join(", ");
+            let said = format!("a new design is suspected: {list}; see `intact gallery proposals list`, then confirm or reject it");
+            diagnostics.standing_warning("design", said);
+        } else if diagnostics.lift("design") {
+            tracing::info!("no new design is suspected any more");
         }
-        if list.is_empty() {
-            diagnostics.ok("no new design is suspected any more");
-        } else {
-            diagnostics.warn(format!("a new design is suspected: {list}; see `intact gallery proposals list`, then confirm or reject it"));
-        }
-        *told = list;
     }
 
     /// A replay of this run must lose the same.
@@ -304,21 +294,15 @@ impl Reporter {
             return;
         }
         let diagnostics = &self.ports.diagnostics;
-        let mut told = self.told_away.lock().unwrap_or_else(PoisonError::into_inner);
         let away = self.catalogue.away();
         diagnostics.set("gallery_server", if away.is_some() { "away" } else { "there" });
-        if away.is_some() == *told {
-            return;
-        }
-        *told = away.is_some();
-        let gallery = self.catalogue.snapshot();
         if let Some(reason) = away {
             let with = self.catalogue.local_copy().map_or_else(|| "what it knows".to_owned(), |path| format!("its local copy {path}"));
             let said =
                 format!("the gallery's server cannot be reached ({reason}): the cell goes on with {with}; nothing is enrolled or learned");
-            tracing::warn!(references = gallery.len(), "{said}");
-            diagnostics.warn(said);
-        } else {
+            diagnostics.standing_warning("server", said);
+        } else if diagnostics.lift("server") {
+            let gallery = self.catalogue.snapshot();
             let said =
                 format!("the gallery's server is there again: {} references of {} products", gallery.len(), gallery.products().len());
             tracing::info!("{said}");
@@ -331,11 +315,9 @@ impl Reporter {
 
     fn give_up(&self, inspection: &Inspection) {
         self.lost(inspection, Loss::GivenUp);
-        self.publish(given_up(
-            inspection,
-            &self.catalogue.snapshot(),
-            "the gallery has more items waiting than it can compare; give it fewer products, or more time",
-        ));
+        let arrival = self.inputs.arrival_of(&inspection.item_id, Instant::now());
+        let why = "the gallery has more items waiting than it can compare; give it fewer products, or more time";
+        given_up(inspection, arrival.as_deref(), &self.catalogue.snapshot(), why).into_iter().for_each(|report| self.publish(report));
     }
 
     fn publish(&self, report: GalleryReport) {

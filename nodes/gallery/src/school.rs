@@ -21,14 +21,14 @@ pub(crate) struct School {
     names: HashMap<(String, String), String>,
     /// Pristine references of a product, for the gallery of that version.
     shelves: HashMap<String, (String, Shelf)>,
-    /// The catalogue's number of reloads when the learner was last told what is kept.
-    told: u64,
+    /// The catalogue's number of reloads when the learner was last told what is kept; `None`: it does not know what is kept.
+    told: Option<u64>,
 }
 
 impl School {
     /// Takes up what waits in the store.
     pub fn open(catalogue: &Catalogue, rules: Rules) -> Result<Self, StoreError> {
-        let mut school = Self { learner: Learner::new(rules), names: HashMap::new(), shelves: HashMap::new(), told: catalogue.reloads() };
+        let mut school = Self { learner: Learner::new(rules), names: HashMap::new(), shelves: HashMap::new(), told: None };
         school.restore(catalogue)?;
         Ok(school)
     }
@@ -45,9 +45,8 @@ impl School {
 
     /// One recognised item. What was done with it, in words.
     pub fn see(&mut self, catalogue: &Catalogue, product: &str, sighting: &Sighting) -> Result<String, String> {
-        if self.told != catalogue.reloads() {
-            // A person confirmed, refused or rolled back something.
-            self.told = catalogue.reloads();
+        if self.told != Some(catalogue.reloads()) {
+            // A person confirmed, refused or rolled back something, or the store failed.
             self.restore(catalogue).map_err(|e| e.to_string())?;
         }
         let shelf = self.shelf(catalogue, product).map_err(|e| e.to_string())?;
@@ -55,7 +54,11 @@ impl School {
         let said = said(&lesson);
         if !lesson.steps.is_empty() {
             let steps = lesson.steps;
-            catalogue.change(product, |store| self.keep(store, product, steps)).map_err(|e| e.to_string())?;
+            if let Err(error) = catalogue.change(product, |store| self.keep(store, product, steps)) {
+                // The learner believes what the store does not have.
+                self.told = None;
+                return Err(error.to_string());
+            }
         }
         Ok(said)
     }
@@ -77,12 +80,13 @@ impl School {
 
     /// Tells the learner what the store keeps.
     fn restore(&mut self, catalogue: &Catalogue) -> Result<(), StoreError> {
-        let gallery = catalogue.snapshot();
+        let (reloads, gallery) = (catalogue.reloads(), catalogue.snapshot());
         let (kept, names) = catalogue.read(|store| kept(store, &gallery))?;
         self.names = names;
         for (product, restored) in kept {
             self.learner.restore(&product, restored);
         }
+        self.told = Some(reloads);
         Ok(())
     }
 
@@ -98,26 +102,28 @@ impl School {
                     }
                 }
                 Step::Promote { proposal } => {
-                    if let Some(name) = self.name(product, &proposal) {
-                        store.settle(product, &[name], State::Active, act("promote", "enough independent items agree", at_ns))?;
-                    }
+                    let act = act("promote", "enough independent items agree", at_ns);
+                    self.settle(store, (product, &proposal), State::Active, act)?;
                 }
                 Step::Reject { proposal, reason } => {
-                    if let Some(name) = self.name(product, &proposal) {
-                        store.settle(product, &[name], State::Rejected, act("reject", &reason, at_ns))?;
-                    }
+                    self.settle(store, (product, &proposal), State::Rejected, act("reject", &reason, at_ns))?;
                 }
                 Step::OpenDesign { version, examples, reason } => {
-                    for (item, cutout) in examples {
-                        self.propose(store, product, &item, cutout, version, at_ns)?;
+                    let pictures: Vec<NewReference> =
+                        examples.into_iter().map(|(item, cutout)| proposal_of(product, &item, cutout, version, at_ns)).collect();
+                    let options = GalleryOptions::default().features;
+                    for record in store.open_design((product, version), &pictures, &options, act("design", &reason, at_ns))? {
+                        self.names.insert((product.to_owned(), item_of(&record).to_owned()), record.name);
                     }
-                    store.note_design(product, version, true, act("design", &reason, at_ns))?;
                     tracing::warn!(%product, version, %reason, "a new design is suspected");
                 }
                 Step::UseDesign { version, reason } => {
-                    store.settle_design(product, version, State::Quarantined, State::Active, act("adopt", &reason, at_ns))?;
-                    store.note_design(product, version, false, act("design", &reason, at_ns))?;
-                    tracing::info!(%product, version, %reason, "a new design is in use");
+                    match store.close_design(product, version, State::Active, act("adopt", &reason, at_ns)) {
+                        Ok(_) => tracing::info!(%product, version, %reason, "a new design is in use"),
+                        // A person was faster.
+                        Err(StoreError::NothingWaits { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
                 }
                 Step::RetireDesign { version, reason } => {
                     store.settle_design(product, version, State::Active, State::Retired, act("retire", &reason, at_ns))?;
@@ -126,6 +132,14 @@ impl School {
             }
         }
         Ok(())
+    }
+
+    /// A proposal that still waits gets another state; what a person has settled meanwhile stays as it is.
+    fn settle(&self, store: &mut Store, (product, item): (&str, &str), to: State, act: Act) -> Result<(), StoreError> {
+        match self.name(product, item) {
+            Some(name) => store.settle(product, &[name], State::Quarantined, to, act).map(drop),
+            None => Ok(()),
+        }
     }
 
     fn name(&self, product: &str, item: &str) -> Option<String> {
@@ -141,18 +155,7 @@ impl School {
         version: u32,
         at_ns: i64,
     ) -> Result<(), StoreError> {
-        let new = NewReference {
-            product: product.to_owned(),
-            name: Some(format!("learned-{item}")),
-            cutout,
-            camera: String::new(),
-            provenance: format!("item {item}"),
-            version,
-            state: State::Quarantined,
-            origin: Origin::Learned,
-            added_by: ACTOR.into(),
-            added_ns: at_ns,
-        };
+        let new = proposal_of(product, item, cutout, version, at_ns);
         match store.enrol(&new, &GalleryOptions::default().features) {
             Ok(record) => drop(self.names.insert((product.to_owned(), item.to_owned()), record.name)),
             // The same pixels were proposed before a restart: one proposal is enough.
@@ -161,6 +164,26 @@ impl School {
         }
         Ok(())
     }
+}
+
+fn proposal_of(product: &str, item: &str, cutout: Cutout, version: u32, at_ns: i64) -> NewReference {
+    NewReference {
+        product: product.to_owned(),
+        name: Some(format!("learned-{item}")),
+        cutout,
+        camera: String::new(),
+        provenance: format!("item {item}"),
+        version,
+        state: State::Quarantined,
+        origin: Origin::Learned,
+        added_by: ACTOR.into(),
+        added_ns: at_ns,
+    }
+}
+
+/// The item that a learned reference shows.
+fn item_of(reference: &ReferenceRecord) -> &str {
+    reference.provenance.strip_prefix("item ").unwrap_or(&reference.provenance)
 }
 
 fn act<'a>(action: &'a str, detail: &'a str, at_ns: i64) -> Act<'a> {
@@ -190,24 +213,34 @@ type Kept = (Vec<(String, Restored)>, HashMap<(String, String), String>);
 fn kept(store: &mut Store, gallery: &Gallery) -> Result<Kept, StoreError> {
     let (open, mut names) = (store.open_designs()?, HashMap::new());
     let mut of: std::collections::BTreeMap<String, Restored> =
-        store.products()?.into_iter().map(|p| (p.product, Restored::default())).collect();
+        store.products()?.into_iter().map(|p| (p.product, Restored { newest: p.version, ..Restored::default() })).collect();
     for (product, version) in &open {
         of.entry(product.clone()).or_default().open = Some((*version, Vec::new()));
     }
     for state in [State::Quarantined, State::Rejected, State::Active] {
         for Proposal { reference, agreeing, .. } in store.proposals(None, state)? {
             let restored = of.entry(reference.product.clone()).or_default();
-            let item = reference.provenance.strip_prefix("item ").unwrap_or(&reference.provenance).to_owned();
+            let item = item_of(&reference).to_owned();
             if state == State::Active {
-                restored.learned += usize::from(!reference.pristine);
+                *restored.learned.entry(reference.version).or_default() += usize::from(!reference.pristine);
                 continue;
             }
             if state == State::Rejected && reference.version < 2 {
                 continue;
             }
-            let cutout = store.picture(&reference.product, &reference.name)?;
             let bad = |e: matching::MatchError| StoreError::Picture { name: reference.name.clone(), reason: e.to_string() };
-            let sample = Sample::new(&item, reference.version, &reference.product, cutout, gallery).map_err(bad)?;
+            let sample = store
+                .picture(&reference.product, &reference.name)
+                .and_then(|cutout| Sample::new(&item, reference.version, &reference.product, cutout, gallery).map_err(bad));
+            let sample = match sample {
+                Ok(sample) => sample,
+                // One picture that rotted must not keep the cell from learning, nor from starting.
+                Err(error @ StoreError::Picture { .. }) => {
+                    tracing::warn!(product = %reference.product, reference = %reference.name, %error, "it is passed over; `intact gallery check` names all such");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             names.insert((reference.product.clone(), item), reference.name.clone());
             match &mut restored.open {
                 _ if state == State::Rejected => restored.refused.push(sample),

@@ -371,8 +371,7 @@ fn learns_from_intact_items_and_notices_a_new_design() {
 
     // A person confirms it in another process: the next item is compared with it.
     let act = references::Act { actor: "tester", action: "confirm", at_ns: 2, detail: "" };
-    assert!(!store.settle_design("tea", 2, State::Quarantined, State::Active, act).unwrap().is_empty());
-    store.note_design("tea", 2, false, act).unwrap();
+    assert!(!store.close_design("tea", 2, State::Active, act).unwrap().is_empty());
     let report = cell.inspect(&noisy(&new_design, 201), arrival("m1"));
     assert!(!report.design_change && report.anomaly_score < 0.3, "{} {}", report.design_change, report.anomaly_score);
     assert!(cell.inspect(&noisy(&tea, 202), arrival("m2")).anomaly_score < 0.3, "the old one is still right");

@@ -1,4 +1,4 @@
-//! One sample in, its scores out: the same inspection and comparison as in the cell.
+//! One sample in, its scores out: the same inspection and judgement as in the cell. Its product is given, not recognised.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,15 +7,14 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use captures::{load_color, load_rgbd};
 use datasets::{Format, Reference, Sample, Shared, SharedCamera};
+use disposition::Policy;
 use evaluation::{Localisation, LocalisationScore};
 use inspection::{EmptyTray, Inspection, Inspector, overlay};
-use matching::{Cutout, Gallery, GalleryOptions, PatchMemory, Picture};
-use vision::{ColorImage, HeatMap, RgbdFrame};
+use matching::{CUTOUT_MARGIN, Cutout, Gallery, GalleryOptions, PatchMemory, Picture};
+use vision::{ColorImage, HeatMap, Rect, RgbdFrame};
 
 use super::super::crops::empty_trays;
 
-/// The anomaly score above which the decision node's default policy does not sort; it stands at the threshold in the score.
-const ANOMALY_LIMIT: f32 = 0.8;
 /// The product under which a sample's references are enrolled.
 const PRODUCT: &str = "item";
 
@@ -50,6 +49,16 @@ pub(crate) struct Judge {
     gallery: Option<Enrolled>,
     localisation: Localisation,
     localised: bool,
+}
+
+/// What a sample differs in from its references.
+struct Anomaly {
+    /// [0, 1].
+    score: f32,
+    /// Where, [0, 1]; `None` when nothing was registered nor judged by patches.
+    map: Option<HeatMap>,
+    /// The part of the picture that the map covers.
+    rect: Rect,
 }
 
 /// The references of a sample, enrolled.
@@ -91,8 +100,8 @@ impl Judge {
         let compared = self.compare(&frame, &inspection)?;
         let ms = from.elapsed().as_secs_f32() * 1e3;
         let damage = inspection.damage_score;
-        let anomaly = compared.as_ref().map(|(score, _)| *score);
-        self.localise(sample, &inspection, compared.as_ref().map(|(_, map)| map))?;
+        let anomaly = compared.as_ref().map(|a| a.score);
+        self.localise(sample, &inspection, compared.as_ref())?;
         Ok(Verdict {
             score: policy_score(damage, anomaly, self.inspector.params.damage_threshold),
             scorer: if inspection.engine == "none" {
@@ -141,31 +150,37 @@ impl Judge {
         Ok(Picture { product: PRODUCT.to_owned(), name: n.to_string(), cutout })
     }
 
-    /// Anomaly score and map (of the whole picture when the whole was compared).
-    fn compare(&self, frame: &RgbdFrame, inspection: &Inspection) -> Result<Option<(f32, HeatMap)>> {
+    /// `None`: nothing could be compared.
+    fn compare(&self, frame: &RgbdFrame, inspection: &Inspection) -> Result<Option<Anomaly>> {
         let Some(enrolled) = &self.gallery else { return Ok(None) };
         let item = inspection.items.iter().max_by_key(|i| i.area_px);
-        let cutout = match item.filter(|_| self.format != Format::Mvtec) {
-            Some(item) => Cutout::of_label(&frame.color, &inspection.mask, item.id, item.bbox)?,
+        let (width, height) = (frame.color.width(), frame.color.height());
+        let (cutout, rect) = match item.filter(|_| self.format != Format::Mvtec) {
+            Some(item) => {
+                let rect = item.bbox.with_margin(CUTOUT_MARGIN, width, height);
+                (Cutout::of_label(&frame.color, &inspection.mask, item.id, rect)?, rect)
+            }
             // The whole picture is the item: posed pictures, or nothing stands out of them.
-            None => Cutout::whole((*frame.color).clone()),
+            None => (Cutout::whole((*frame.color).clone()), Rect { x: 0, y: 0, w: width, h: height }),
         };
         let odd = enrolled.patches.as_ref().and_then(|p| p.judge(&cutout));
         let item = enrolled.gallery.prepare(cutout)?;
-        let placed = enrolled.gallery.compare(&item, PRODUCT)?;
-        Ok(match (placed, odd) {
-            (Some(placed), None) => Some((placed.score, placed.map)),
-            (None, odd) => odd.map(|o| (o.score, o.map)),
-            // Whatever either of them sees.
-            (Some(placed), Some(odd)) => {
-                let map = placed.map.data().iter().zip(odd.map.data()).map(|(a, b)| a.max(*b)).collect();
-                let map = HeatMap::new(odd.map.width(), odd.map.height(), map)?;
-                Some((placed.score.max(odd.score), map))
+        let mut judgement = enrolled.gallery.judge(&item, PRODUCT)?;
+        // In a picture that is no cutout, anything may look like a unit.
+        judgement.units = judgement.units.filter(|_| self.format != Format::Mvtec);
+        // Whatever either of them sees.
+        let score = judgement.anomaly_score().into_iter().chain(odd.as_ref().map(|o| o.score)).reduce(f32::max);
+        let map = match (judgement.discrepancy.map(|d| d.map), odd.map(|o| o.map)) {
+            (Some(a), Some(b)) => {
+                let map = a.data().iter().zip(b.data()).map(|(a, b)| a.max(*b)).collect();
+                Some(HeatMap::new(a.width(), a.height(), map)?)
             }
-        })
+            (a, b) => a.or(b),
+        };
+        Ok(score.map(|score| Anomaly { score, map, rect }))
     }
 
-    fn localise(&mut self, sample: &Sample, inspection: &Inspection, anomaly: Option<&HeatMap>) -> Result<()> {
+    fn localise(&mut self, sample: &Sample, inspection: &Inspection, anomaly: Option<&Anomaly>) -> Result<()> {
         let truth = match &sample.damage_mask {
             Some(path) => read_mask(path)?.2,
             // Where the data set marks damage, a whole item has none.
@@ -177,9 +192,10 @@ impl Judge {
         }
         self.localised |= sample.damage_mask.is_some();
         let mut map = inspection.heatmap.data().to_vec();
-        if let Some(anomaly) = anomaly.filter(|a| a.data().len() == map.len()) {
-            for (m, a) in map.iter_mut().zip(anomaly.data()) {
-                *m = m.max(*a);
+        if let Some(Anomaly { map: Some(anomaly), rect, .. }) = anomaly {
+            let rows = map.chunks_exact_mut(inspection.heatmap.width() as usize).skip(rect.y as usize);
+            for (row, values) in rows.zip(anomaly.data().chunks_exact(anomaly.width() as usize)) {
+                row.iter_mut().skip(rect.x as usize).zip(values).for_each(|(m, a)| *m = m.max(*a));
             }
         }
         self.localisation.add(&map, &truth, inspection.heatmap.width() as usize);
@@ -194,11 +210,12 @@ impl Judge {
     }
 }
 
-/// Damage, or an anomaly that decides by itself, whichever is worse; both limits stand at the threshold.
+/// Damage, or an anomaly that decides by itself under the default policy, whichever is worse; both limits stand at the threshold.
 fn policy_score(damage: f32, anomaly: Option<f32>, threshold: f32) -> f32 {
+    let limit = Policy::default().anomaly_threshold;
     let moved = anomaly.map_or(0.0, |a| {
-        let above = a - ANOMALY_LIMIT;
-        if above <= 0.0 { threshold * a / ANOMALY_LIMIT } else { threshold + (1.0 - threshold) * above / (1.0 - ANOMALY_LIMIT) }
+        let above = a - limit;
+        if above <= 0.0 { threshold * a / limit } else { threshold + (1.0 - threshold) * above / (1.0 - limit) }
     });
     damage.max(moved)
 }

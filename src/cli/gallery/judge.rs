@@ -9,8 +9,8 @@ use captures::load_rgbd;
 use clap::Args;
 use inspection::Inspector;
 use matching::{
-    ANOMALY_THRESHOLD, Cutout, Discrepancy, FeatureOptions, FindingKind, Gallery, GalleryOptions, Identification, PatchMemory, Scene,
-    UnitCount, store as pictures, store::Decoded,
+    ANOMALY_THRESHOLD, Cutout, FeatureOptions, FindingKind, Gallery, GalleryOptions, Identification, Judgement, PatchMemory, Scene,
+    store as pictures, store::Decoded,
 };
 use references::Store;
 use serde::Serialize;
@@ -82,6 +82,7 @@ struct VerifyLine {
     findings: Vec<FindingLine>,
     explained_away: usize,
     units: Units,
+    /// The gallery's own work: perception, which says what could be explained away, is not in it.
     ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -128,16 +129,19 @@ pub fn verify(args: &VerifyArgs) -> Result<ExitCode> {
     let gallery = load(&store, Some(std::slice::from_ref(&args.product)))?;
     ensure!(!gallery.is_empty(), "product {} has no active reference in {}", args.product, args.common.url()?);
     let posed = Posed::of(&store, &args.product)?;
+    let perception = super::perception_of_one_item()?;
     let mut failed = 0;
     for image in &args.images {
         let started = Instant::now();
         let mut line = VerifyLine { image: image.clone(), ..VerifyLine::default() };
         match compare(&gallery, &args.product, image) {
             Ok(found) => {
-                tell(&mut line, found, image);
+                tell(&mut line, &found);
                 if let Some(posed) = &posed {
                     tell_odd(&mut line, posed, image);
                 }
+                line.ms = started.elapsed().as_secs_f64() * 1e3;
+                line.explained_away = explained_away(&found, &perception, image);
             }
             Err(error) => {
                 failed += 1;
@@ -145,7 +149,6 @@ pub fn verify(args: &VerifyArgs) -> Result<ExitCode> {
                 line.error = Some(error);
             }
         }
-        line.ms = started.elapsed().as_secs_f64() * 1e3;
         if args.common.json {
             say!("{}", serde_json::to_string(&line)?);
         } else if line.error.is_none() {
@@ -179,10 +182,7 @@ fn find(gallery: &Gallery, image: &Path, candidates: Option<&[String]>) -> Resul
 
 /// What was found of one picture.
 struct Compared {
-    /// `None`: nothing could be compared.
-    discrepancy: Option<Discrepancy>,
-    /// `None`: nothing was counted.
-    units: Option<UnitCount>,
+    judgement: Judgement,
     /// Where the cutout lies in the picture.
     rect: Rect,
 }
@@ -191,11 +191,13 @@ struct Compared {
 fn compare(gallery: &Gallery, product: &str, image: &Path) -> Result<Compared, String> {
     let Decoded { cutout, rect, is_cut_out } = pictures::read_whole(image)?;
     let located = if is_cut_out { None } else { locate(gallery, product, &cutout).map_err(|e| e.to_string())? };
+    // In a whole picture in which the item is not found, anything may look like a unit.
+    let is_found = is_cut_out || located.is_some();
     let (cutout, rect) = located.unwrap_or((cutout, rect));
     let item = gallery.prepare(cutout).map_err(|e| e.to_string())?;
-    let discrepancy = gallery.compare(&item, product).map_err(|e| e.to_string())?;
-    let units = gallery.count_units(&item, product).map_err(|e| e.to_string())?;
-    Ok(Compared { discrepancy, units, rect })
+    let mut judgement = gallery.judge(&item, product).map_err(|e| e.to_string())?;
+    judgement.units = judgement.units.filter(|_| is_found);
+    Ok(Compared { judgement, rect })
 }
 
 fn locate(gallery: &Gallery, product: &str, picture: &Cutout) -> Result<Option<(Cutout, Rect)>, matching::MatchError> {
@@ -203,23 +205,13 @@ fn locate(gallery: &Gallery, product: &str, picture: &Cutout) -> Result<Option<(
     Ok(gallery.locate(&scene, product)?.map(|located| (located.cutout, located.rect)))
 }
 
-fn tell(line: &mut VerifyLine, Compared { discrepancy, units, rect }: Compared, image: &Path) {
+fn tell(line: &mut VerifyLine, Compared { judgement, rect }: &Compared) {
     let in_picture = |b: &Rect| [rect.x + b.x, rect.y + b.y, b.w, b.h];
-    if let Some(found) = discrepancy {
-        line.anomaly_score = Some(found.score);
-        line.coverage = found.coverage;
-        let findings = found.findings.iter();
-        line.findings = findings.map(|f| FindingLine { kind: f.kind.name(), bbox: in_picture(&f.bbox), score: f.score }).collect();
-        line.explained_away = explained_away(&found, rect, image);
-    }
-    let Some(units) = units else { return };
-    line.units = Units { expected: Some(units.expected), seen: Some(units.seen) };
-    for place in &units.missing {
-        line.findings.push(FindingLine { kind: FindingKind::MissingUnit.name(), bbox: in_picture(place), score: units.score });
-    }
-    if !units.missing.is_empty() {
-        line.anomaly_score = Some(line.anomaly_score.unwrap_or(0.0).max(units.score));
-        line.coverage = line.coverage.max(units.coverage());
+    line.anomaly_score = judgement.anomaly_score();
+    line.coverage = judgement.coverage();
+    line.findings = judgement.findings().map(|f| FindingLine { kind: f.kind.name(), bbox: in_picture(&f.bbox), score: f.score }).collect();
+    if let Some(units) = &judgement.units {
+        line.units = Units { expected: Some(units.expected), seen: Some(units.seen) };
     }
 }
 
@@ -256,9 +248,11 @@ fn tell_odd(line: &mut VerifyLine, posed: &Posed, image: &Path) {
     // Whether the picture can be read was seen before.
     let Ok(Decoded { cutout, rect, .. }) = pictures::read_whole(image) else { return };
     let Some(odd) = Some(&cutout).filter(|c| posed.is_like(c)).and_then(|c| posed.memory.judge(c)) else { return };
-    line.coverage = 1.0;
-    if line.anomaly_score.is_some_and(|score| score >= odd.score) {
-        return;
+    match line.anomaly_score {
+        Some(score) if score >= odd.score => return,
+        // What was registered was compared as far as its coverage says; patches alone look at all of the picture.
+        Some(_) => {}
+        None => line.coverage = 1.0,
     }
     line.anomaly_score = Some(odd.score);
     if let Some(b) = odd.worst_region().filter(|_| odd.score > ANOMALY_THRESHOLD) {
@@ -268,10 +262,11 @@ fn tell_odd(line: &mut VerifyLine, posed: &Posed, image: &Path) {
 }
 
 /// How many of perception's findings above its threshold lie where the item shows what its reference shows.
-fn explained_away(found: &Discrepancy, rect: Rect, image: &Path) -> usize {
+fn explained_away(Compared { judgement, rect }: &Compared, perception: &Inspector, image: &Path) -> usize {
+    let Some(found) = &judgement.discrepancy else { return 0 };
     // Perception is a second opinion here: where it cannot judge the picture, it explains nothing.
     let Ok(frame) = load_rgbd(image, None, None) else { return 0 };
-    let Ok(inspection) = Inspector::default().inspect(&frame, None, &mut |_| {}) else { return 0 };
+    let Ok(inspection) = perception.inspect(&frame, None, &mut |_| {}) else { return 0 };
     let defects = inspection.items.iter().flat_map(|item| &item.defects).filter(|d| d.score > inspection.damage_threshold);
-    defects.filter_map(|d| d.bbox).filter(|bbox| found.explains(*bbox, rect)).count()
+    defects.filter_map(|d| d.bbox).filter(|bbox| found.explains(*bbox, *rect)).count()
 }

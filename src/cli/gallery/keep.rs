@@ -1,5 +1,6 @@
 //! What changes and lists the gallery.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -27,9 +28,9 @@ pub struct EnrolArgs {
     /// Of a bag: the barcode that the product's items carry [default: the product's ID]
     #[arg(long, value_name = "CODE")]
     barcode: Option<String>,
-    /// Version of the product's design, from 1
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    design: u32,
+    /// Version of the product's design, from 1 [default: the newest in use]
+    #[arg(long, value_name = "N")]
+    design: Option<u32>,
     /// Camera that took them
     #[arg(long, default_value = "")]
     camera: String,
@@ -102,7 +103,7 @@ pub struct CheckArgs {
 }
 
 pub fn enrol(args: &EnrolArgs) -> Result<ExitCode> {
-    ensure!(args.design >= 1, "--design counts from 1");
+    ensure!(args.design != Some(0), "--design counts from 1");
     let given: Vec<_> =
         args.paths.iter().map(|path| sources::of_product(&args.product, args.barcode.as_deref(), path)).collect::<Result<_>>()?;
     let total = given.iter().map(|(_, n)| n).sum();
@@ -117,13 +118,14 @@ pub fn import(args: &ImportArgs) -> Result<ExitCode> {
         say!("{}: layout {layout}, {} picture(s)", args.folder.display(), found.len());
     }
     let total = found.len() as u64;
-    add(&args.common, found.into_iter().map(View::from), total, &Tags { camera: "", version: 1, state: State::Active })
+    add(&args.common, found.into_iter().map(View::from), total, &Tags { camera: "", version: None, state: State::Active })
 }
 
 /// What is noted beside every picture of one command.
 struct Tags<'a> {
     camera: &'a str,
-    version: u32,
+    /// `None`: the newest design in use.
+    version: Option<u32>,
     state: State,
 }
 
@@ -179,13 +181,14 @@ enum Refusal {
 
 fn add_one(store: &mut Store, view: View, tags: &Tags) -> Result<references::ReferenceRecord, Refusal> {
     let (product, name, provenance) = (view.product.clone(), view.name.clone(), view.from.clone());
+    let version = tags.version.map_or_else(|| store.design_in_use(&product), Ok)?;
     let new = NewReference {
         product,
         name,
         cutout: view.cutout().map_err(Refusal::Picture)?,
         camera: tags.camera.to_owned(),
         provenance,
-        version: tags.version,
+        version,
         state: tags.state,
         origin: Origin::Enrolled,
         added_by: actor(),
@@ -197,12 +200,13 @@ fn add_one(store: &mut Store, view: View, tags: &Tags) -> Result<references::Ref
     })
 }
 
-/// A picture that is enrolled already: one that was retired comes back into use, others stay as they are.
+/// A picture that is enrolled already: one that is out of use comes into use, and where it was learned a person vouches for it.
 fn again(store: &mut Store, new: &NewReference, name: String) -> Result<references::ReferenceRecord, Refusal> {
     let known = store.references(&new.product)?.into_iter().find(|r| r.name == name);
     match known {
-        Some(mut record) if record.state == State::Retired && new.state == State::Active => {
-            store.set_state(&new.product, Some(&name), State::Active, (&new.added_by, "enrol", new.added_ns))?;
+        Some(mut record) if record.state != State::Active && new.state == State::Active => {
+            let action = if record.origin == Origin::Learned { "confirm" } else { "enrol" };
+            store.set_state(&new.product, Some(&name), State::Active, (&new.added_by, action, new.added_ns))?;
             record.state = State::Active;
             Ok(record)
         }
@@ -302,12 +306,14 @@ pub fn export(args: &ExportArgs) -> Result<ExitCode> {
     let mut written = 0;
     for product in store.products()? {
         let active = store.references(&product.product)?.into_iter().filter(|r| r.state == State::Active);
+        let mut taken = BTreeSet::new();
         for record in active {
             let png = pictures::encode(&store.picture(&record.product, &record.name)?).map_err(anyhow::Error::msg)?;
             let folder = args.folder.join(&record.product);
             // A name may come from a file of another system: nothing in it may leave the folder.
             let name: String = record.name.chars().map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
-            let path = folder.join(format!("{}.png", name.trim_start_matches('.')));
+            let name = free_file_name(name.trim_start_matches('.'), &mut taken);
+            let path = folder.join(format!("{name}.png"));
             std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, png)).with_context(|| path.display().to_string())?;
             written += 1;
         }
@@ -318,6 +324,13 @@ pub fn export(args: &ExportArgs) -> Result<ExitCode> {
         say!("{written} reference(s) in {}", args.folder.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Two names may become one when what no file name may have is taken out, or on a disk that does not tell case.
+fn free_file_name(name: &str, taken: &mut BTreeSet<String>) -> String {
+    let numbered = (2..).map(|n| format!("{name}-{n}"));
+    let free = std::iter::once(name.to_owned()).chain(numbered).find(|name| taken.insert(name.to_lowercase()));
+    free.unwrap_or_default()
 }
 
 pub fn check(args: &CheckArgs) -> Result<ExitCode> {

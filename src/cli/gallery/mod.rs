@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
+use inspection::{EngineKind, Inspector, ModelChoice};
 pub use judge::load;
 use references::{GalleryUrl, Store};
 
@@ -117,6 +118,13 @@ pub fn run(command: GalleryCommand) -> Result<ExitCode> {
         GalleryCommand::Export(args) => keep::export(&args),
         GalleryCommand::Check(args) => keep::check(&args),
     }
+}
+
+/// Perception as the cell has it by default, told that a picture shows one item.
+fn perception_of_one_item() -> Result<Inspector> {
+    let mut perception = Inspector { engine: ModelChoice::BuiltIn.load(EngineKind::default())?, ..Inspector::default() };
+    perception.params.segmentation.one_item = true;
+    Ok(perception)
 }
 
 /// 0 when all went well, else 1.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use references::{Act, State, Store};
 use serde_json::json;
@@ -21,7 +21,8 @@ Examples:
   intact gallery proposals confirm --product tea-200 --design 2    the new design is right: use it beside the old one
   intact gallery proposals reject --product tea-200 --design 2     it is no new design: do not ask again
 
-A running cell takes up what was confirmed or rejected with its next item. `intact gallery rollback` undoes both.")]
+A running cell takes up what was confirmed or rejected with its next item. `intact gallery rollback` undoes both;
+what was learned and is taken back is refused from then on.")]
 pub enum ProposalsCommand {
     /// List what waits, and suspected new designs
     List(ListArgs),
@@ -132,22 +133,14 @@ fn settle(args: &SettleArgs, to: State, action: &str) -> Result<ExitCode> {
     let actor = actor();
     let act = Act { actor: &actor, action, at_ns: now_ns(), detail: &args.why };
     let changed = match args.design {
-        Some(version) => {
-            let changed = store.settle_design(&args.product, version, State::Quarantined, to, act)?;
-            let is_open = store.open_designs()?.get(&args.product) == Some(&version);
-            ensure!(is_open || !changed.is_empty(), "nothing of design {version} of {} waits", args.product);
-            if is_open {
-                store.note_design(&args.product, version, false, act)?;
+        Some(version) => store.close_design(&args.product, version, to, act)?,
+        None => {
+            let changed = store.settle(&args.product, &args.reference, State::Quarantined, to, act)?;
+            let mut left = args.reference.iter().filter(|name| !changed.contains(name));
+            if let Some(name) = left.next() {
+                bail!("{}/{name} does not wait in quarantine; see `intact gallery proposals list`", args.product);
             }
             changed
-        }
-        None => {
-            let known = store.references(&args.product)?;
-            for name in &args.reference {
-                let waits = known.iter().any(|r| r.name == *name && r.state == State::Quarantined);
-                ensure!(waits, "{}/{name} does not wait in quarantine; see `intact gallery proposals list`", args.product);
-            }
-            store.settle(&args.product, &args.reference, to, act)?
         }
     };
     if args.common.json {

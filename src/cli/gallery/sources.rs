@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use camera::{BagItem, items_of_bag};
 use captures::load_color;
 use datasets::kaputt_references;
-use inspection::{EmptyTray, InspectionParams, inspect};
+use inspection::{EmptyTray, Inspector};
 use intact_msgs::msg::ItemArrival;
 use matching::{Cutout, store as pictures};
 use references::Source;
@@ -158,6 +158,7 @@ fn of_bag(product: &str, barcode: &str, path: &Path) -> Result<impl Iterator<Ite
         others.into_iter().take(5).collect::<Vec<_>>().join(", ")
     );
     let mut tray: Option<EmptyTray> = None;
+    let perception = super::perception_of_one_item()?;
     let items = items_of_bag(path)?;
     Ok(items.filter_map(move |item| {
         let (name, seen) = match item {
@@ -166,7 +167,7 @@ fn of_bag(product: &str, barcode: &str, path: &Path) -> Result<impl Iterator<Ite
                 if tray.is_none() {
                     tray = item.empty_tray.clone().map(EmptyTray::new);
                 }
-                (item.arrival.item_id.clone(), cut_out(&item, tray.as_ref()))
+                (item.arrival.item_id.clone(), cut_out(&item, tray.as_ref(), &perception))
             }
             Err(why) => (String::new(), Err(why)),
         };
@@ -185,17 +186,16 @@ fn barcodes(path: &Path) -> Result<Vec<String>> {
     Ok(messages.flatten().filter_map(|m| m.decode::<ItemArrival>().ok()).map(|a| a.barcode).collect())
 }
 
-/// What perception makes of the item. Only one item that shows no damage can become a reference.
-fn cut_out(item: &BagItem, tray: Option<&EmptyTray>) -> Result<Cutout, String> {
-    let params = InspectionParams::default();
-    let seen = inspect(&item.frame, tray, &params).map_err(|e| e.to_string())?;
+/// What perception makes of the item, as in the cell. Only one item that shows no damage can become a reference.
+fn cut_out(item: &BagItem, tray: Option<&EmptyTray>, perception: &Inspector) -> Result<Cutout, String> {
+    let seen = perception.inspect(&item.frame, tray, &mut |_| {}).map_err(|e| e.to_string())?;
     let [one] = seen.items.as_slice() else {
         return Err(format!("{} items are in view, a reference shows one", seen.items.len()));
     };
-    if one.damage_score > params.damage_threshold {
+    if one.damage_score > seen.damage_threshold {
         return Err(format!(
             "perception sees damage ({:.2}, threshold {:.2}); if it is pristine all the same, enrol a picture file of it",
-            one.damage_score, params.damage_threshold
+            one.damage_score, seen.damage_threshold
         ));
     }
     Cutout::of_label(&item.frame.color, &seen.mask, one.id, one.bbox).map_err(|e| e.to_string())

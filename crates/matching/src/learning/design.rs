@@ -44,6 +44,8 @@ pub(super) struct Watch {
     /// Items that showed the same change when last asked.
     pub alike: usize,
     refused: Vec<Sample>,
+    /// The newest design that was ever kept.
+    newest: u32,
     /// Items in a row that fit a newer design and not this one.
     unseen: BTreeMap<u32, usize>,
 }
@@ -53,11 +55,12 @@ impl Watch {
         self.open.as_ref().map(|o| o.version)
     }
 
-    pub fn restore(&mut self, open: Option<(u32, Vec<Sample>)>, refused: Vec<Sample>) {
+    pub fn restore(&mut self, open: Option<(u32, Vec<Sample>)>, refused: Vec<Sample>, newest: u32) {
         let closed = self.open.is_some() && open.is_none();
         let confirmed = self.open.take().map(|o| o.confirmed).unwrap_or_default();
         self.open = open.map(|(version, examples)| Open { version, examples, confirmed });
         self.refused = refused;
+        self.newest = newest;
         if closed {
             self.changed.clear();
         }
@@ -116,7 +119,8 @@ impl Watch {
         rules: &Rules,
     ) -> Result<Option<Step>, MatchError> {
         let (Some(like), Some(newest)) = (shelf.get(&seen.version), shelf.keys().next_back()) else { return Ok(None) };
-        let version = newest + 1;
+        // Never a number that another design has had: its pictures are still in the store.
+        let version = (*newest).max(self.newest) + 1;
         let was = seen.difference.map.data();
         let sample = Sample::of_seen(seen, version, product, like)?;
         let (mut same, mut turn) = (Vec::new(), 0.0f32);
@@ -143,6 +147,7 @@ impl Watch {
         let reason = format!("{items} of the last {} compared items show the same change, none a sign of damage", self.compared.len());
         self.changed.clear();
         self.open = Some(Open { version, examples, confirmed: BTreeSet::new() });
+        self.newest = version;
         Ok(Some(Step::OpenDesign { version, examples: kept, reason }))
     }
 

@@ -56,7 +56,7 @@ pub struct Rules {
     pub contradict_score: f32,
     /// Independent items that must agree with a proposal; 0: only a person can confirm.
     pub sightings: usize,
-    /// Proposals that wait, a product.
+    /// Proposals that wait, a product and design.
     pub max_waiting: usize,
     /// References that are learned, a product and design.
     pub max_learned: usize,
@@ -284,7 +284,7 @@ impl Learner {
     pub fn restore(&mut self, product: &str, kept: Restored) {
         let memory = self.products.entry(product.to_owned()).or_default();
         memory.quarantine = std::mem::take(&mut memory.quarantine).restored(kept.proposals, kept.learned);
-        memory.watch.restore(kept.open, kept.refused);
+        memory.watch.restore(kept.open, kept.refused, kept.newest);
     }
 
     /// One item of `product`, beside the pristine references on `shelf`.
@@ -329,8 +329,10 @@ impl Learner {
 pub struct Restored {
     /// What waits in quarantine, with the items that agreed so far.
     pub proposals: Vec<(Sample, Vec<String>)>,
-    /// References in use that were learned.
-    pub learned: usize,
+    /// References in use that were learned, by design.
+    pub learned: BTreeMap<u32, usize>,
+    /// The newest design that the store has ever had, whatever became of it: its number is not given again.
+    pub newest: u32,
     /// The open design change, its examples, and the items that confirmed it so far.
     pub open: Option<(u32, Vec<Sample>)>,
     /// Examples of designs that a person refused.

@@ -22,20 +22,25 @@ struct Proposal {
 #[derive(Debug, Default)]
 pub(super) struct Quarantine {
     waiting: Vec<Proposal>,
+    /// References in use that were learned, by design.
     learned: BTreeMap<u32, usize>,
-    learned_before: usize,
 }
 
 impl Quarantine {
     /// As the store has it. Contradictions are in no store: those of proposals that still wait are kept.
-    pub fn restored(self, proposals: Vec<(Sample, Vec<String>)>, learned_before: usize) -> Self {
+    pub fn restored(self, proposals: Vec<(Sample, Vec<String>)>, learned: BTreeMap<u32, usize>) -> Self {
         let mut known: BTreeMap<String, BTreeSet<String>> = self.waiting.into_iter().map(|p| (p.sample.item, p.contradicting)).collect();
         let waiting = proposals.into_iter().map(|(sample, agreeing)| Proposal {
             contradicting: known.remove(&sample.item).unwrap_or_default(),
             sample,
             agreeing: agreeing.into_iter().collect(),
         });
-        Self { waiting: waiting.collect(), learned: BTreeMap::new(), learned_before }
+        Self { waiting: waiting.collect(), learned }
+    }
+
+    /// References of a design that were learned.
+    fn learned(&self, version: u32) -> usize {
+        self.learned.get(&version).copied().unwrap_or(0)
     }
 
     pub fn waiting(&self) -> usize {
@@ -75,8 +80,10 @@ impl Quarantine {
         (agreeing, contradicting): (BTreeSet<String>, BTreeSet<String>),
         steps: &mut Vec<Step>,
     ) -> Result<Option<Screened>, MatchError> {
-        let learned = self.learned_before + self.learned.get(&seen.version).copied().unwrap_or(0);
-        let Some(like) = shelf.get(&seen.version).filter(|_| learned < rules.max_learned && self.waiting.len() < rules.max_waiting) else {
+        // An old design that has learned enough must not keep a new one from it.
+        let waiting = self.waiting.iter().filter(|p| p.sample.version == seen.version).count();
+        let has_room = self.learned(seen.version) < rules.max_learned && waiting < rules.max_waiting;
+        let Some(like) = shelf.get(&seen.version).filter(|_| has_room) else {
             return Ok(Some(Screened::Enough));
         };
         let sample = Sample::of_seen(seen, seen.version, product, like)?;
@@ -98,7 +105,7 @@ impl Quarantine {
                 waiting.push(proposal);
             } else if let Some(reason) = disagrees(product, shelf, &proposal.sample, rules)? {
                 steps.push(Step::Reject { proposal: name, reason });
-            } else if self.learned_before + self.learned.get(&proposal.sample.version).copied().unwrap_or(0) < rules.max_learned {
+            } else if self.learned(proposal.sample.version) < rules.max_learned {
                 *self.learned.entry(proposal.sample.version).or_default() += 1;
                 steps.push(Step::Promote { proposal: name });
             } else {

@@ -119,7 +119,7 @@ fn a_file_of_version_1_is_read_as_it_is_and_brought_up_to_date_when_written() {
     assert_eq!(store.history(None).unwrap(), history);
     assert!(store.check().unwrap().is_empty());
     let made = store.enrol(&proposal(2), &FeatureOptions::default()).unwrap();
-    store.settle("tea", std::slice::from_ref(&made.name), State::Rejected, act("reject", 7)).unwrap();
+    store.settle("tea", std::slice::from_ref(&made.name), State::Quarantined, State::Rejected, act("reject", 7)).unwrap();
     assert_eq!(store.roll_back("tea", None, "tester", 8).unwrap(), [made.name]);
     assert!(raw(&old).execute("DELETE FROM history", []).unwrap_err().to_string().contains("append-only"));
     assert!(raw(&old).execute("DELETE FROM pictures", []).unwrap_err().to_string().contains("never deleted"));
