@@ -13,13 +13,17 @@ impl Store {
     /// # Errors
     /// When the gallery cannot be read at all.
     pub fn check(&self) -> Result<Vec<String>, StoreError> {
-        let (mut found, schema) = (self.tables.integrity()?, self.tables.schema());
+        let (mut found, schema, held) = (self.tables.integrity()?, self.tables.schema(), self.tables.held()?);
         found.extend(self.read(|statements| {
             let (mut found, said) = told(statements)?;
             let seen = pictures(statements, &said, &mut found)?;
-            found.extend(said.keys().filter(|key| !seen.contains(*key)).map(|(p, n)| format!("{p}/{n}: in the history, but gone")));
+            // A copy of some products has the whole history.
+            let is_here = |key: &&Key| held.as_ref().is_none_or(|held| held.contains(&key.0));
+            let gone = said.keys().filter(|key| !seen.contains(*key)).filter(is_here);
+            found.extend(gone.map(|(p, n)| format!("{p}/{n}: in the history, but gone")));
             if schema >= 2 {
-                found.extend(orphans(statements)?);
+                let orphans = orphans(statements)?.into_iter().filter(|key| is_here(&key));
+                found.extend(orphans.map(|(p, n)| format!("{p}/{n}: items agree with it, but it is gone")));
             }
             Ok(found)
         })?);
@@ -65,9 +69,9 @@ fn pictures(statements: &mut dyn Statements, said: &BTreeMap<Key, State>, found:
     Ok(seen)
 }
 
-/// Sightings of references that are not there.
-fn orphans(statements: &mut dyn Statements) -> Result<Vec<String>, StoreError> {
+/// References that are not there although somebody has seen them.
+fn orphans(statements: &mut dyn Statements) -> Result<Vec<Key>, StoreError> {
     let query = "SELECT DISTINCT s.product, s.reference FROM sightings s
          LEFT JOIN pictures p ON p.product = s.product AND p.name = s.reference WHERE p.id IS NULL";
-    statements.all(query, &[], |row| Ok(format!("{}/{}: items agree with it, but it is gone", row.text(0)?, row.text(1)?)))
+    statements.all(query, &[], |row| Ok((row.text(0)?, row.text(1)?)))
 }

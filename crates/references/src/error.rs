@@ -36,6 +36,14 @@ pub enum StoreError {
         /// Number of the design.
         version: u32,
     },
+    /// The list of products that a cell can meet.
+    #[error("the manifest {} cannot be used: {reason}", path.display())]
+    Manifest {
+        /// Which file.
+        path: PathBuf,
+        /// One sentence.
+        reason: String,
+    },
     /// Written by a later version.
     #[error("the gallery {place} has schema {found}, newer than {SCHEMA_VERSION} which this version knows: update intact")]
     Newer {

@@ -16,6 +16,7 @@ mod enrol;
 mod error;
 mod layout;
 mod learned;
+mod manifest;
 mod postgres;
 mod reach;
 mod record;

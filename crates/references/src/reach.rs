@@ -1,5 +1,8 @@
 //! A gallery on a server that may go away: the cell goes on with its local copy, and takes up the server's state when it is back.
 
+use std::collections::BTreeSet;
+
+use crate::manifest;
 use crate::postgres::Postgres;
 use crate::sqlite::LocalCopy;
 use crate::url::Kind;
@@ -116,8 +119,16 @@ impl Store {
     /// # Errors
     /// When the server cannot be read, or the copy cannot be written.
     pub fn sync(&mut self) -> Result<(), StoreError> {
-        let Some(Reach { copy: Some(copy), away: None, .. }) = &mut self.reach else { return Ok(()) };
-        copy.take(&*self.tables).map(drop)
+        let Some(Reach { copy: Some(copy), away: None, url }) = &mut self.reach else { return Ok(()) };
+        copy.take(&*self.tables, manifest::of(url)?.as_ref()).map(drop)
+    }
+
+    /// The products that this cell can meet; `None`: all.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub(crate) fn manifest(&self) -> Result<Option<BTreeSet<String>>, StoreError> {
+        self.reach.as_ref().map_or(Ok(None), |reach| manifest::of(&reach.url))
     }
 
     /// The server's name, for messages.

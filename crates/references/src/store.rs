@@ -1,6 +1,6 @@
 //! The store itself: the rules, whatever database stands below.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use matching::{Cutout, Enrolled, FeatureOptions, Features, Picture};
 
@@ -125,7 +125,7 @@ impl Store {
         self.read(|statements| history(statements, product))
     }
 
-    /// The active references, of `products` or of all, as a gallery takes them. Features are given where they were taken
+    /// The active references, of `products` or of all that are on the manifest, as a gallery takes them. Features are given where they were taken
     /// with `options`. What cannot be decoded comes as an error beside them.
     ///
     /// # Errors
@@ -146,12 +146,16 @@ impl Store {
             }
             Ok(())
         };
+        let asked = match products {
+            Some(products) => Some(products.iter().cloned().collect()),
+            None => self.manifest()?,
+        };
         self.read(|statements| {
-            let Some(products) = products else {
+            let Some(asked) = &asked else {
                 return statements.each(&format!("{columns} ORDER BY product, name"), &[], &mut take);
             };
             // One product after the other: a manifest is short, a gallery may be long.
-            for product in products.iter().collect::<BTreeSet<_>>() {
+            for product in asked {
                 statements.each(&format!("{columns} AND product = ?1 ORDER BY name"), &[product.into()], &mut take)?;
             }
             Ok(())

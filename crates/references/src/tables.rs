@@ -1,5 +1,6 @@
 //! What a database must do for the store: run statements, all of them or none. The rules stand above, in one place.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::StoreError;
@@ -152,6 +153,11 @@ pub(crate) trait Tables: Send + fmt::Debug {
 
     /// What the database itself finds wrong, one sentence each.
     fn integrity(&self) -> Result<Vec<String>, StoreError>;
+
+    /// The products whose pictures are here, where the history tells of more; `None`: all.
+    fn held(&self) -> Result<Option<BTreeSet<String>>, StoreError> {
+        Ok(None)
+    }
 
     /// True where pictures have a column `embedding` that the database can search.
     fn has_embeddings(&self) -> bool {

@@ -10,7 +10,8 @@ use postgres::config::Host;
 use crate::StoreError;
 
 /// Where a gallery lies: `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST/DATABASE`. A plain path to a `.sqlite` or `.db` file
-/// is taken for a SQLite file. With `?local=PATH` a cell keeps a copy of the server's gallery in that file.
+/// is taken for a SQLite file. With `?local=PATH` a cell keeps a copy of the server's gallery in that file, with `&manifest=PATH` only of
+/// the products that this text file names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GalleryUrl(pub(crate) Kind);
 
@@ -23,6 +24,8 @@ pub(crate) enum Kind {
         address: String,
         /// Where the local copy lies.
         local: Option<PathBuf>,
+        /// The file that names the products which the cell can meet.
+        manifest: Option<PathBuf>,
     },
 }
 
@@ -37,6 +40,14 @@ impl GalleryUrl {
         match &self.0 {
             Kind::Sqlite(path) => Some(path),
             Kind::Postgres { local, .. } => local.as_deref(),
+        }
+    }
+
+    /// The file that names the products which the cell can meet; `None`: all.
+    pub(crate) fn manifest(&self) -> Option<&Path> {
+        match &self.0 {
+            Kind::Sqlite(_) => None,
+            Kind::Postgres { manifest, .. } => manifest.as_deref(),
         }
     }
 
@@ -71,19 +82,26 @@ impl FromStr for GalleryUrl {
     }
 }
 
-/// Takes `local` out of the query; the rest is PostgreSQL's own.
+/// Takes `local` and `manifest` out of the query; the rest is PostgreSQL's own.
 fn server(text: &str) -> Result<GalleryUrl, StoreError> {
     let (base, query) = text.split_once('?').unwrap_or((text, ""));
-    let (mut kept, mut local) = (Vec::new(), None);
+    let (mut kept, mut local, mut manifest) = (Vec::new(), None, None);
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        match pair.split_once('=') {
-            Some(("local", path)) if !path.is_empty() => {
-                let path = percent_decode_str(path).decode_utf8().map_err(|e| StoreError::Address(format!("local: {e}")))?;
-                local = Some(PathBuf::from(path.into_owned()));
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let ours = match key {
+            "local" => &mut local,
+            "manifest" => &mut manifest,
+            _ if !value.is_empty() => {
+                kept.push(pair);
+                continue;
             }
-            Some(("local", _)) | None => return Err(StoreError::Address(format!("`{pair}` names nothing"))),
-            Some(_) => kept.push(pair),
+            _ => return Err(StoreError::Address(format!("`{pair}` names nothing"))),
+        };
+        if value.is_empty() {
+            return Err(StoreError::Address(format!("`{pair}` names nothing")));
         }
+        let path = percent_decode_str(value).decode_utf8().map_err(|e| StoreError::Address(format!("{key}: {e}")))?;
+        *ours = Some(PathBuf::from(path.into_owned()));
     }
     let address = if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) };
     // What PostgreSQL's own words say may hold the password: only the cause is told.
@@ -91,7 +109,7 @@ fn server(text: &str) -> Result<GalleryUrl, StoreError> {
     if config.get_hosts().is_empty() {
         return Err(StoreError::Address("it names no host".into()));
     }
-    Ok(GalleryUrl(Kind::Postgres { address, local }))
+    Ok(GalleryUrl(Kind::Postgres { address, local, manifest }))
 }
 
 impl fmt::Debug for Kind {
@@ -141,6 +159,8 @@ mod tests {
         assert_eq!((fleet.to_string().as_str(), fleet.is_server()), ("postgres://cell@db.plant/gallery", true));
         assert_eq!(fleet.path(), Some(Path::new("/var/lib/my copy.sqlite")));
         assert!(!format!("{fleet:?}").contains("secret"), "a password stands in no log");
+        let part: GalleryUrl = "postgres://cell@db/g?manifest=today.txt&local=copy.sqlite".parse().unwrap();
+        assert_eq!((part.manifest(), part.path()), (Some(Path::new("today.txt")), Some(Path::new("copy.sqlite"))));
         let socket: GalleryUrl = "postgresql://postgres@/fleet?host=/run/pg".parse().unwrap();
         assert_eq!((socket.to_string().as_str(), socket.path()), ("postgres://postgres@/run/pg/fleet", None));
     }

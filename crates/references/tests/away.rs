@@ -92,7 +92,41 @@ fn a_cell_outlives_its_server_and_takes_up_what_others_changed() {
     assert!(copied.check().unwrap().is_empty());
     assert!(matches!(Store::open(&copy), Err(StoreError::IsCopy(_))));
     copy_of_another(&bench, server);
+    a_copy_of_what_is_on_the_manifest(server);
     a_transaction_is_cut_off(&bench, server);
+}
+
+/// Each cell keeps the products that it can meet, and no others.
+fn a_copy_of_what_is_on_the_manifest(server: &support::Server) {
+    let bench = Bench::postgres(server);
+    let mut others = bench.open();
+    for (seed, product) in ["tea", "tea", "jam", "coffee"].into_iter().enumerate() {
+        enrol(&mut others, &new(product, seed as u32)).unwrap();
+    }
+    let (manifest, copy) = (bench.dir.path().join("today.txt"), bench.dir.path().join("part.sqlite"));
+    let url: GalleryUrl = format!("{}&local={}&manifest={}", bench.text, copy.display(), manifest.display()).parse().unwrap();
+    assert!(Store::open(&url).unwrap_err().to_string().contains("today.txt"), "a manifest that is not there is no permission for all");
+    let copied = || Store::open_for_reading(&GalleryUrl::sqlite(&copy)).unwrap();
+
+    std::fs::write(&manifest, "tea\n").unwrap();
+    let mut store = Store::open(&url).unwrap();
+    assert_eq!(names(&store), ["tea/0000", "tea/0001"], "the server's gallery, as far as this cell can meet it");
+    assert_eq!(names(&copied()), ["tea/0000", "tea/0001"]);
+    assert!(copied().check().unwrap().is_empty(), "{:?}", copied().check());
+
+    // Tomorrow another product comes, which was enrolled long ago; what happens to the others is not copied.
+    enrol(&mut others, &new("coffee", 9)).unwrap();
+    others.set_state("tea", Some("0000"), State::Retired, ("tester", "retire", 8)).unwrap();
+    std::fs::write(&manifest, "tea\njam\n").unwrap();
+    store.sync().unwrap();
+    assert_eq!(names(&copied()), ["jam/0000", "tea/0001"]);
+    assert_eq!(names(&store), names(&copied()));
+    assert!(copied().check().unwrap().is_empty());
+    // And a cell without a manifest makes it whole.
+    let whole: GalleryUrl = format!("{}&local={}", bench.text, copy.display()).parse().unwrap();
+    assert_eq!(names(&Store::open(&whole).unwrap()), names(&others));
+    assert_eq!(names(&copied()), names(&others));
+    assert!(copied().check().unwrap().is_empty());
 }
 
 /// A file that holds something else is left alone.

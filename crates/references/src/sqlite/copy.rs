@@ -1,5 +1,6 @@
 //! A cell's local copy of a gallery on a server: the same tables in a SQLite file, brought up to date from the server's history.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
@@ -10,6 +11,8 @@ use crate::tables::{Row, Statements, Tables, Value};
 
 /// Which gallery the file copies, and how far it has come.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS copy_of (gallery TEXT PRIMARY KEY, changes INTEGER NOT NULL)";
+/// Of a copy that holds some products only: those whose pictures are all there.
+const HELD: &str = "CREATE TABLE IF NOT EXISTS copy_products (product TEXT PRIMARY KEY)";
 /// Columns of `pictures` that both sides number in the same order; `id` is each side's own.
 const COLUMNS: &str = "product, name, width, height, picture, mask, depth, camera, features, n_features, provenance, version, state, \
                        added_ns, added_by, sha256, origin";
@@ -18,6 +21,9 @@ const COLUMNS: &str = "product, name, width, height, picture, mask, depth, camer
 pub(super) fn is_copy(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("SELECT 1 FROM sqlite_master WHERE name = 'copy_of'", [], |_| Ok(())).optional().map(|found| found.is_some())
 }
+
+/// Names of products.
+type Products = BTreeSet<String>;
 
 /// The copy, open for being brought up to date.
 #[derive(Debug)]
@@ -62,11 +68,12 @@ impl LocalCopy {
         Ok((copied > 0).then_some(file))
     }
 
-    /// Takes what is new on the server, in one transaction on either side. True when there was something.
+    /// Takes what is new on the server, in one transaction on either side: of the products that are `wanted` (`None`: of all), and of
+    /// those that were wanted once. True when there was something.
     ///
     /// # Errors
     /// When the server cannot be read, the file cannot be written, or the file copies another gallery.
-    pub fn take(&mut self, server: &dyn Tables) -> Result<bool, StoreError> {
+    pub fn take(&mut self, server: &dyn Tables, wanted: Option<&Products>) -> Result<bool, StoreError> {
         let (file, mut news) = (&mut self.file, false);
         server.read(&mut |from| {
             let query = "SELECT gallery, changes FROM meta";
@@ -75,8 +82,14 @@ impl LocalCopy {
             let place = file.place().to_owned();
             file.write(&mut |to| {
                 let had = to.first("SELECT gallery, changes FROM copy_of", &[], |row| Ok((row.text(0)?, row.int(1)?)))?;
+                let held = held(to, had.is_some())?;
+                let is_held = match (&held, wanted) {
+                    (None, _) => wanted.is_none(),
+                    (Some(held), Some(wanted)) => wanted.is_subset(held),
+                    (Some(_), None) => false,
+                };
                 match had {
-                    Some((_, changes)) if changes == now.changes => return Ok(()),
+                    Some((_, changes)) if changes == now.changes && is_held => return Ok(()),
                     // A server that was set back to an earlier backup tells another history under the same name.
                     Some((id, changes)) if id != now.id || changes > now.changes => {
                         return Err(StoreError::OtherCopy { place: place.clone(), of: server.place().to_owned() });
@@ -84,7 +97,8 @@ impl LocalCopy {
                     _ => {}
                 }
                 news = true;
-                take_all(from, to)?;
+                take_all(from, to, held.as_ref())?;
+                widen(from, to, held, wanted)?;
                 to.execute("DELETE FROM copy_of", &[])?;
                 to.execute("INSERT INTO copy_of (gallery, changes) VALUES (?1, ?2)", &[(&now.id).into(), now.changes.into()]).map(drop)
             })
@@ -93,7 +107,44 @@ impl LocalCopy {
     }
 }
 
-fn take_all(from: &mut dyn Statements, to: &mut dyn Statements) -> Result<(), StoreError> {
+/// The products whose pictures are all there; `None`: all products.
+fn held(to: &mut dyn Statements, was_copied: bool) -> Result<Option<Products>, StoreError> {
+    Ok(part(to)?.or_else(|| (!was_copied).then(Products::new)))
+}
+
+/// The products that a copy of some products holds; `None`: the file holds whatever its history tells of.
+pub(super) fn part(statements: &mut dyn Statements) -> Result<Option<Products>, StoreError> {
+    let is_part = statements.first("SELECT 1 FROM sqlite_master WHERE name = 'copy_products'", &[], |row| row.int(0))?.is_some();
+    let products = |s: &mut dyn Statements| s.all("SELECT product FROM copy_products", &[], |row| row.text(0));
+    if is_part { Ok(Some(products(statements)?.into_iter().collect())) } else { Ok(None) }
+}
+
+/// Takes whole the products that are wanted and not held, and notes what is held now.
+fn widen(from: &mut dyn Statements, to: &mut dyn Statements, held: Option<Products>, wanted: Option<&Products>) -> Result<(), StoreError> {
+    let all = |from: &mut dyn Statements| from.all("SELECT id FROM products", &[], |row| row.text(0));
+    let missing: Vec<String> = match (&held, wanted) {
+        (None, _) => Vec::new(),
+        (Some(held), Some(wanted)) => wanted.difference(held).cloned().collect(),
+        (Some(held), None) => all(from)?.into_iter().filter(|p| !held.contains(p)).collect(),
+    };
+    for product in &missing {
+        let query = format!("SELECT {COLUMNS} FROM pictures WHERE product = ?1 ORDER BY id");
+        pour(from, to, &query, &[product.into()], &insert_picture())?;
+    }
+    if wanted.is_none() {
+        return to.execute("DROP TABLE IF EXISTS copy_products", &[]).map(drop);
+    }
+    to.execute(HELD, &[])?;
+    let newly = if held.is_none() { all(from)? } else { missing };
+    newly.iter().try_for_each(|p| to.execute("INSERT OR IGNORE INTO copy_products VALUES (?1)", &[p.into()]).map(drop))
+}
+
+fn insert_picture() -> String {
+    format!("INSERT INTO pictures ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)")
+}
+
+/// What happened since the last time; pictures only of the products that are `held` (`None`: of all).
+fn take_all(from: &mut dyn Statements, to: &mut dyn Statements, held: Option<&Products>) -> Result<(), StoreError> {
     pour(from, to, "SELECT id, added_ns, added_by FROM products", &[], "INSERT OR IGNORE INTO products VALUES (?1, ?2, ?3)")?;
     let last = |to: &mut dyn Statements, table: &str| {
         let query = format!("SELECT coalesce(max(sequence), 0) FROM {table}");
@@ -102,6 +153,9 @@ fn take_all(from: &mut dyn Statements, to: &mut dyn Statements) -> Result<(), St
     let since = last(to, "history")?;
     let touched = "SELECT DISTINCT product, reference FROM history WHERE sequence > ?1";
     for (product, name) in from.all(touched, &[since.into()], |row| Ok((row.text(0)?, row.text(1)?)))? {
+        if held.is_some_and(|held| !held.contains(&product)) {
+            continue;
+        }
         let key = [Value::from(&product), Value::from(&name)];
         let state = from.first("SELECT state FROM pictures WHERE product = ?1 AND name = ?2", &key, |row| row.text(0))?;
         let Some(state) = state else { continue };
@@ -109,10 +163,7 @@ fn take_all(from: &mut dyn Statements, to: &mut dyn Statements) -> Result<(), St
         let update = "UPDATE pictures SET state = ?3 WHERE product = ?1 AND name = ?2";
         if to.execute(update, &[product.clone(), name.clone(), (&state).into()])? == 0 {
             let query = format!("SELECT {COLUMNS} FROM pictures WHERE product = ?1 AND name = ?2");
-            let insert = format!(
-                "INSERT INTO pictures ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
-            );
-            pour(from, to, &query, &[product, name], &insert)?;
+            pour(from, to, &query, &[product, name], &insert_picture())?;
         }
     }
     let history = "SELECT sequence, at_ns, actor, action, product, reference, state, detail FROM history WHERE sequence > ?1";

@@ -3,6 +3,7 @@
 mod copy;
 mod schema;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -148,6 +149,15 @@ impl Tables for Sqlite {
 
     fn changes_by_others(&self) -> Result<i64, StoreError> {
         self.connection.query_row("PRAGMA data_version", [], |row| row.get(0)).at(&self.place)
+    }
+
+    fn held(&self) -> Result<Option<BTreeSet<String>>, StoreError> {
+        let mut held = None;
+        self.read(&mut |statements| {
+            held = copy::part(statements)?;
+            Ok(())
+        })?;
+        Ok(held)
     }
 
     fn integrity(&self) -> Result<Vec<String>, StoreError> {
