@@ -245,7 +245,7 @@ fn imports_and_enrols_from_kaputts_tables() {
 fn enrols_again_what_was_retired_and_imports_what_was_exported() {
     Desk::each("enrols_again_what_was_retired_and_imports_what_was_exported", |desk| {
         let (top, side) = (desk.save("top.png", &print(3, 180, 140)), desk.save("side.png", &print(4, 180, 140)));
-        desk.run(&["enrol", "--product", "tea", &top, &side]);
+        desk.run(&["enrol", "--product", "tea", "--design", "2", "--camera", "left", &top, &side]);
         desk.run(&["retire", "--product", "tea", "--reference", "top"]);
         assert_eq!(desk.run(&["enrol", "--product", "tea", &top])[0]["state"], "active", "it is asked for again");
         assert_eq!(desk.run(&["enrol", "--product", "tea", &side])[0]["state"], "known");
@@ -253,6 +253,17 @@ fn enrols_again_what_was_retired_and_imports_what_was_exported() {
         let other = format!("sqlite:{}", desk.path("other.sqlite"));
         let lines = json_lines(&intact_ok(&["gallery", "import", &desk.path("out"), "--gallery", &other, "--json"]));
         assert!(lines.len() == 4 && lines.iter().all(|l| l["state"] == "active"), "a view named `top` is one of several: {lines:?}");
+        let told = |url: &str| -> Vec<Value> {
+            let shown = json_lines(&intact_ok(&["gallery", "show", "tea", "--gallery", url, "--json"]));
+            let references = shown[0]["references"].as_array().unwrap();
+            let pick = |r: &Value| serde_json::json!([r["name"], r["version"], r["camera"], r["provenance"], r["width"]]);
+            references.iter().map(pick).collect()
+        };
+        assert_eq!(told(&other), told(&desk.url), "names, designs, cameras and where they came from are kept");
+        desk.run(&["enrol", "--product", "tea", &desk.save("back.png", &print(5, 180, 140))]);
+        let back = desk.run(&["show", "tea"]);
+        let back = back[0]["references"].as_array().unwrap().iter().find(|r| r["name"] == "back").unwrap()["version"].clone();
+        assert_eq!(back, 2, "a new view shows the newest design in use");
         let one = desk.run(&["enrol", "--product", "coffee", &desk.path("products")]);
         assert!(one.len() == 1 && one[0]["product"] == "coffee", "one product of a folder of products: {one:?}");
     });

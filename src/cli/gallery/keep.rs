@@ -1,14 +1,13 @@
 //! What changes and lists the gallery.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use indicatif::ProgressBar;
-use matching::{GalleryOptions, store as pictures};
+use matching::GalleryOptions;
 use references::{NewReference, Origin, State, Store, StoreError};
 use serde_json::json;
 
@@ -89,14 +88,6 @@ pub struct RollbackArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ExportArgs {
-    /// Folder to write to
-    folder: PathBuf,
-    #[command(flatten)]
-    common: Common,
-}
-
-#[derive(Debug, Args)]
 pub struct CheckArgs {
     #[command(flatten)]
     common: Common,
@@ -118,7 +109,7 @@ pub fn import(args: &ImportArgs) -> Result<ExitCode> {
         say!("{}: layout {layout}, {} picture(s)", args.folder.display(), found.len());
     }
     let total = found.len() as u64;
-    add(&args.common, found.into_iter().map(View::from), total, &Tags { camera: "", version: None, state: State::Active })
+    add(&args.common, found.into_iter(), total, &Tags { camera: "", version: None, state: State::Active })
 }
 
 /// What is noted beside every picture of one command.
@@ -180,13 +171,16 @@ enum Refusal {
 }
 
 fn add_one(store: &mut Store, view: View, tags: &Tags) -> Result<references::ReferenceRecord, Refusal> {
-    let (product, name, provenance) = (view.product.clone(), view.name.clone(), view.from.clone());
-    let version = tags.version.map_or_else(|| store.design_in_use(&product), Ok)?;
+    let (product, kept) = (view.product.clone(), view.kept.clone());
+    let name = kept.as_ref().map_or_else(|| view.name.clone(), |kept| Some(kept.name.clone()));
+    let known = tags.version.or(kept.as_ref().map(|kept| kept.design));
+    let version = known.map_or_else(|| store.design_in_use(&product), Ok)?;
+    let (camera, provenance) = kept.map_or_else(|| (tags.camera.to_owned(), view.from.clone()), |kept| (kept.camera, kept.provenance));
     let new = NewReference {
         product,
         name,
         cutout: view.cutout().map_err(Refusal::Picture)?,
-        camera: tags.camera.to_owned(),
+        camera,
         provenance,
         version,
         state: tags.state,
@@ -299,38 +293,6 @@ fn tell_changed(common: &Common, product: &str, what: &str, changed: &[String]) 
     } else {
         say!("{product}: {} reference(s) {}: {}", changed.len(), what.replace('_', " "), changed.join(", "));
     }
-}
-
-pub fn export(args: &ExportArgs) -> Result<ExitCode> {
-    let store = args.common.read()?;
-    let mut written = 0;
-    for product in store.products()? {
-        let active = store.references(&product.product)?.into_iter().filter(|r| r.state == State::Active);
-        let mut taken = BTreeSet::new();
-        for record in active {
-            let png = pictures::encode(&store.picture(&record.product, &record.name)?).map_err(anyhow::Error::msg)?;
-            let folder = args.folder.join(&record.product);
-            // A name may come from a file of another system: nothing in it may leave the folder.
-            let name: String = record.name.chars().map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
-            let name = free_file_name(name.trim_start_matches('.'), &mut taken);
-            let path = folder.join(format!("{name}.png"));
-            std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, png)).with_context(|| path.display().to_string())?;
-            written += 1;
-        }
-    }
-    if args.common.json {
-        say!("{}", json!({"folder": args.folder, "written": written}));
-    } else {
-        say!("{written} reference(s) in {}", args.folder.display());
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Two names may become one when what no file name may have is taken out, or on a disk that does not tell case.
-fn free_file_name(name: &str, taken: &mut BTreeSet<String>) -> String {
-    let numbered = (2..).map(|n| format!("{name}-{n}"));
-    let free = std::iter::once(name.to_owned()).chain(numbered).find(|name| taken.insert(name.to_lowercase()));
-    free.unwrap_or_default()
 }
 
 pub fn check(args: &CheckArgs) -> Result<ExitCode> {

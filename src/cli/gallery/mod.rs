@@ -1,5 +1,6 @@
 //! `intact gallery`: the products that the cell knows, and what it says of pictures.
 
+mod export;
 mod judge;
 mod keep;
 mod proposals;
@@ -58,8 +59,8 @@ pub enum GalleryCommand {
     Proposals(proposals::ProposalsCommand),
     /// Show who did what, when and why; oldest first
     History(proposals::HistoryArgs),
-    /// Write the active references to a folder, DIR/<product>/<name>.png
-    Export(keep::ExportArgs),
+    /// Write the active references to a folder, DIR/<product>/<name>.png, with a list of what pictures do not say
+    Export(export::ExportArgs),
     /// Look for damage of the gallery
     Check(keep::CheckArgs),
 }
@@ -115,7 +116,7 @@ pub fn run(command: GalleryCommand) -> Result<ExitCode> {
         GalleryCommand::Rollback(args) => keep::rollback(&args),
         GalleryCommand::Proposals(command) => proposals::run(&command),
         GalleryCommand::History(args) => proposals::history(&args),
-        GalleryCommand::Export(args) => keep::export(&args),
+        GalleryCommand::Export(args) => export::export(&args),
         GalleryCommand::Check(args) => keep::check(&args),
     }
 }

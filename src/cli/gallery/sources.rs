@@ -12,6 +12,8 @@ use intact_msgs::msg::ItemArrival;
 use matching::{Cutout, store as pictures};
 use references::Source;
 
+use super::export::{Kept, kept};
+
 /// One picture to be enrolled.
 pub struct View {
     /// The product it shows.
@@ -20,6 +22,8 @@ pub struct View {
     pub name: Option<String>,
     /// Where it comes from, for people and for the history.
     pub from: String,
+    /// What an export kept of it.
+    pub kept: Option<Kept>,
     picture: Picture,
 }
 
@@ -48,6 +52,7 @@ impl From<Source> for View {
             product: source.product,
             name: source.path.file_stem().map(|n| n.to_string_lossy().into_owned()),
             from: source.path.display().to_string(),
+            kept: None,
             picture: Picture::File { path: source.path, mask: source.mask },
         }
     }
@@ -93,11 +98,18 @@ pub fn of_product(product: &str, barcode: Option<&str>, path: &Path) -> Result<(
     Ok((Box::new(sources.into_iter().map(View::from)), n))
 }
 
-/// The layout of a folder of products, and its views.
+/// The layout of a folder of products, and its views; those of an export as they were.
 ///
 /// # Errors
-/// When the folder has no layout that is known.
-pub fn of_folder(folder: &Path) -> Result<(String, Vec<Source>)> {
+/// When the folder has no layout that is known, or its list of what was exported cannot be read.
+pub fn of_folder(folder: &Path) -> Result<(String, Vec<View>)> {
+    let mut kept = kept(folder)?;
+    let (layout, sources) = layout_of(folder)?;
+    let view = |source: Source| View { kept: kept.remove(&source.path), ..View::from(source) };
+    Ok((layout, sources.into_iter().map(view).collect()))
+}
+
+fn layout_of(folder: &Path) -> Result<(String, Vec<Source>)> {
     if is_bag(folder) {
         bail!("{} is a bag: enrol its items with `intact gallery enrol --product ID {}`", folder.display(), folder.display());
     }
@@ -172,7 +184,7 @@ fn of_bag(product: &str, barcode: &str, path: &Path) -> Result<impl Iterator<Ite
             Err(why) => (String::new(), Err(why)),
         };
         let from = if name.is_empty() { bag.clone() } else { format!("{bag}#{name}") };
-        Some(View { product: product.clone(), name: (!name.is_empty()).then_some(name), from, picture: Picture::Seen(seen) })
+        Some(View { product: product.clone(), name: (!name.is_empty()).then_some(name), from, kept: None, picture: Picture::Seen(seen) })
     }))
 }
 

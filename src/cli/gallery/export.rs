@@ -1,0 +1,107 @@
+//! A gallery as a folder of pictures, and what the pictures do not say beside them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use matching::store as pictures;
+use references::State;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Common;
+
+/// One line a picture: what `import` needs to enrol it as it was.
+const LIST: &str = "references.jsonl";
+
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Folder to write to
+    folder: PathBuf,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What a picture's file does not say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The file, from the folder on.
+    file: PathBuf,
+    /// Name of the reference.
+    pub name: String,
+    /// Version of the product's design.
+    pub design: u32,
+    /// Which camera took it.
+    pub camera: String,
+    /// Where it came from.
+    pub provenance: String,
+}
+
+pub fn export(args: &ExportArgs) -> Result<ExitCode> {
+    let store = args.common.read()?;
+    let mut list = Vec::new();
+    for product in store.products()? {
+        let active = store.references(&product.product)?.into_iter().filter(|r| r.state == State::Active);
+        let mut taken = BTreeSet::new();
+        for record in active {
+            let png = pictures::encode(&store.picture(&record.product, &record.name)?).map_err(anyhow::Error::msg)?;
+            let file = Path::new(&record.product).join(format!("{}.png", free_file_name(&record.name, &mut taken)));
+            write(&args.folder.join(&file), &png)?;
+            let (design, camera, provenance) = (record.version, record.camera, record.provenance);
+            list.push(serde_json::to_string(&Kept { file, name: record.name, design, camera, provenance })? + "\n");
+        }
+    }
+    write(&args.folder.join(LIST), list.concat().as_bytes())?;
+    if args.common.json {
+        say!("{}", json!({"folder": args.folder, "written": list.len()}));
+    } else {
+        say!("{} reference(s) in {}", list.len(), args.folder.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).and_then(|()| std::fs::write(path, bytes)).with_context(|| path.display().to_string())
+}
+
+/// What an export wrote beside its pictures, by the picture's path; empty where there is no such list.
+///
+/// # Errors
+/// When the list is there and cannot be read.
+pub fn kept(folder: &Path) -> Result<BTreeMap<PathBuf, Kept>> {
+    let path = folder.join(LIST);
+    if !path.is_file() {
+        return Ok(BTreeMap::new());
+    }
+    let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    let line = |(n, line): (usize, &str)| -> Result<(PathBuf, Kept)> {
+        let kept: Kept = serde_json::from_str(line).with_context(|| format!("{} line {}", path.display(), n + 1))?;
+        Ok((folder.join(&kept.file), kept))
+    };
+    text.lines().enumerate().map(line).collect()
+}
+
+/// A name may come from a file of another system: nothing in it may leave the folder. Two names may become one by that, or on a disk that
+/// does not tell case.
+fn free_file_name(name: &str, taken: &mut BTreeSet<String>) -> String {
+    let name: String = name.chars().map(|c| if c.is_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
+    let name = name.trim_start_matches('.');
+    let numbered = (2..).map(|n| format!("{name}-{n}"));
+    let free = std::iter::once(name.to_owned()).chain(numbered).find(|name| taken.insert(name.to_lowercase()));
+    free.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reference_gets_a_file_of_its_own_inside_the_folder() {
+        let mut taken = BTreeSet::new();
+        let files = ["front 1", "front_1", "FRONT_1", "../../etc", "0000"].map(|name| free_file_name(name, &mut taken));
+        assert_eq!(files, ["front_1", "front_1-2", "FRONT_1-3", "_.._etc", "0000"]);
+    }
+}
