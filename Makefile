@@ -19,14 +19,13 @@ test: ## everything CI runs: format, lints, tests, peers, the r2r carrier's type
 
 lint: ## format and clippy only
 	@tools/setup.sh system
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@source tools/lib.sh && cargo fmt --all --check && cargo clippy --workspace --all-targets --locked -- -D warnings
 
 bench: ## the parts (criterion) and the whole line, as tables and as out/parts.json, out/bench.json
 	@tools/setup.sh system
 	@tools/bench.sh
 
-train: ## the damage network from nothing (training/README.md); SAMPLES=250000 is a night on two cores
+train: ## the damage network from nothing (training/README.md); SAMPLES=3000000 is a night on two cores
 	@tools/train.sh
 
 finetune: ## the damage network on your own captures: DATASET=path FORMAT=kaputt|booth

@@ -25,7 +25,8 @@ system_packages() {
 install_rust() {
     echo "installing Rust with rustup (rust-toolchain.toml picks the version)"
     curl --proto '=https' --tlsv1.2 -sSf https://static.rust-lang.org/rustup/rustup-init.sh | sh -s -- -y -q --no-modify-path --default-toolchain none || return 1
-    "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" --version
+    "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" --version || return 1
+    echo "Rust is in ${CARGO_HOME:-$HOME/.cargo}; to use cargo yourself: . \"${CARGO_HOME:-$HOME/.cargo}/env\""
 }
 
 install_packages() {
@@ -38,7 +39,8 @@ install_packages() {
 }
 
 python_peers() {
-    system_packages python3-venv || return 1
+    # procps: tests stop programs with `kill`.
+    system_packages python3-venv procps || return 1
     # The stamp holds the requirements that are installed: unchanged means nothing to do.
     cmp -s tests/requirements.txt .venv/requirements.installed && return 0
     echo "installing the Python peers of the tests into .venv"

@@ -62,6 +62,20 @@ impl Plan {
         }
     }
 
+    /// Takes the namespace out of ROS's own arguments (`-r __ns:=/cell_3`): it says whose parameters those of files and arguments are,
+    /// and so comes before them.
+    ///
+    /// # Errors
+    /// When an argument is not understood.
+    pub fn take_namespace(&mut self, args: &[String]) -> Result<()> {
+        let parsed = RosArgs::parse(std::iter::once("--ros-args".to_owned()).chain(args.iter().cloned()))?;
+        let (namespace, _) = parsed.identity("intact")?;
+        if namespace != "/" {
+            self.namespace = namespace;
+        }
+        Ok(())
+    }
+
     /// Reads a ROS parameter file.
     ///
     /// # Errors
@@ -76,8 +90,13 @@ impl Plan {
         let nodes: Vec<_> = NODES.iter().map(|n| (self.namespace.clone(), (*n).to_owned())).collect();
         let unmatched = self.parameters.unmatched(&nodes);
         let Some(first) = unmatched.first() else { return Ok(()) };
-        let nearest = transport::suggest::nearest(first.trim_start_matches('/'), NODES.iter().copied());
-        let hint = nearest.map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
+        let named = first.trim_start_matches('/');
+        let nearest = transport::suggest::nearest(named, NODES.iter().copied());
+        let hint = match nearest {
+            _ if NODES.contains(&named) => format!(": the nodes are in {}; write `/**/{named}`.", self.namespace),
+            Some(nearest) => format!("; did you mean `{nearest}`?"),
+            None => String::new(),
+        };
         anyhow::bail!("no node of the cell is named {}{hint} The nodes are {}", unmatched.join(", "), NODES.join(", "))
     }
 
@@ -241,4 +260,36 @@ fn listen<M: Message>(
         }
     })?;
     Ok(subscription)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn parameters_find_their_nodes_in_every_namespace() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |text: &str| {
+            let path = dir.path().join("p.yaml");
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let plan = |ros_args: &[&str]| {
+            let mut plan = Plan::new(ContextOptions::in_process(), Mode::Live);
+            plan.take_namespace(&ros_args.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>()).unwrap();
+            plan
+        };
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("params/cell.yaml");
+        for ros_args in [&[][..], &["-r", "__ns:=/cell_3"]] {
+            plan(ros_args).add_file(&shipped).unwrap();
+        }
+        let mut in_cell = plan(&["-r", "__ns:=/cell_3"]);
+        in_cell.add_file(&file("/cell_3/camera:\n  ros__parameters:\n    rate: 2.0\n")).unwrap();
+        assert_eq!(in_cell.get::<Camera>("rate"), Some(ParameterValue::Double(2.0)));
+        let elsewhere = format!("{:#}", in_cell.add_file(&file("camera:\n  ros__parameters:\n    rate: 3.0\n")).unwrap_err());
+        assert!(elsewhere.contains("the nodes are in /cell_3; write `/**/camera`"), "{elsewhere}");
+        let mistyped = format!("{:#}", plan(&[]).add_file(&file("camra:\n  ros__parameters:\n    rate: 3.0\n")).unwrap_err());
+        assert!(mistyped.contains("did you mean `camera`?"), "{mistyped}");
+    }
 }

@@ -220,6 +220,7 @@ fn plan(args: &RunArgs) -> Result<Plan> {
     let mode = if args.lockstep { Mode::Lockstep } else { Mode::Live };
     let mut plan = Plan::new(context_options(args)?, mode);
     plan.namespace.clone_from(&args.namespace);
+    plan.take_namespace(&args.ros_args)?;
     for file in &args.params {
         plan.add_file(file).with_context(|| "--params")?;
     }

@@ -137,6 +137,7 @@ fn a_spoiled_item_is_never_sorted_and_harms_no_other() {
         for id in ["item-0", "item-2"] {
             let damage = of(id)["damage_score"].as_f64();
             assert!(damage.is_some(), "{name}: {id} was judged: {:#?}", of(id));
+            assert_ne!(of("item-1")["stamp_ns"], of(id)["stamp_ns"], "{name}: an item is judged by no picture of another one");
         }
     }
 }

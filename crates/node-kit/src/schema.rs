@@ -24,9 +24,9 @@ pub fn markdown<P: Parameters>() -> String {
     table
 }
 
-/// The schema as a ROS parameter file with all defaults, for a node called `node`.
+/// The schema as a ROS parameter file with all defaults, for a node called `node` in whatever namespace.
 pub fn yaml<P: Parameters>(node: &str) -> String {
-    let mut text = format!("{node}:\n  ros__parameters:\n");
+    let mut text = format!("/**/{node}:\n  ros__parameters:\n");
     for spec in P::specs() {
         let allowed = allowed(&spec);
         let allowed = if allowed.is_empty() { String::new() } else { format!(" [{}]", allowed.replace('`', "")) };

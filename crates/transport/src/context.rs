@@ -104,9 +104,14 @@ impl ContextOptions {
 
 fn discovery_range(var: &impl Fn(&str) -> Option<String>) -> Result<DiscoveryRange, TransportError> {
     let variable = "ROS_AUTOMATIC_DISCOVERY_RANGE";
+    if var("ROS_LOCALHOST_ONLY").as_deref() == Some("1") {
+        // As in rcl the older switch, where it is on, overrides the newer one.
+        if let Some(value) = var(variable) {
+            tracing::warn!("{variable}={value} is ignored: ROS_LOCALHOST_ONLY is 1");
+        }
+        return Ok(DiscoveryRange::Localhost);
+    }
     match var(variable) {
-        // The older switch, which the newer one overrides.
-        None if var("ROS_LOCALHOST_ONLY").as_deref() == Some("1") => Ok(DiscoveryRange::Localhost),
         None => Ok(DiscoveryRange::Subnet),
         Some(value) => match value.to_ascii_uppercase().as_str() {
             "LOCALHOST" => Ok(DiscoveryRange::Localhost),
@@ -338,7 +343,8 @@ mod tests {
             (vec![(range, "localhost"), ("ROS_STATIC_PEERS", "10.0.0.1")], Carrier::Dds, 0, Localhost),
             (vec![(range, "OFF"), ("INTACT_CARRIER", "r2r")], Carrier::InProcess, 0, Off),
             (vec![("ROS_LOCALHOST_ONLY", "1")], Carrier::Dds, 0, Localhost),
-            (vec![(range, "SUBNET"), ("ROS_LOCALHOST_ONLY", "1")], Carrier::Dds, 0, Subnet),
+            (vec![(range, "SUBNET"), ("ROS_LOCALHOST_ONLY", "1")], Carrier::Dds, 0, Localhost),
+            (vec![(range, "SUBNET"), ("ROS_LOCALHOST_ONLY", "0")], Carrier::Dds, 0, Subnet),
             (vec![("INTACT_CARRIER", "r2r")], Carrier::R2r, 0, Subnet),
         ] {
             assert_eq!(options(&vars).unwrap(), ContextOptions { carrier, domain_id, discovery }, "{vars:?}");

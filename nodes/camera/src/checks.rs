@@ -31,6 +31,8 @@ pub(crate) struct InputChecks {
     ids: HashSet<String>,
     id_order: VecDeque<String>,
     last_arrival_ns: Option<i64>,
+    /// The source is what a cell recorded of itself.
+    is_record: bool,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +89,10 @@ impl InputChecks {
         Self { cameras: (0..cameras).map(|_| CameraChecks::default()).collect(), ..Self::default() }
     }
 
+    pub(crate) fn of_record(self, is_record: bool) -> Self {
+        Self { is_record, ..self }
+    }
+
     /// Judges a message. Messages must come in the order of [`Outgoing`] within a step.
     pub(crate) fn judge(&mut self, message: &Outgoing) -> Verdict {
         match message {
@@ -108,7 +114,13 @@ impl InputChecks {
             return Verdict::Refused(problem("an arrival without item_id is refused".into()));
         }
         if !self.ids.insert(arrival.item_id.clone()) {
-            return Verdict::Refused(problem(format!("item `{}` arrived before; the second arrival is refused", arrival.item_id)));
+            // What a live cell was told twice it must be told twice again: its decision says so.
+            let said = format!("item `{}` arrived before", arrival.item_id);
+            return if self.is_record {
+                Verdict::Odd(problem(said))
+            } else {
+                Verdict::Refused(problem(said + "; the second arrival is refused"))
+            };
         }
         self.id_order.push_back(arrival.item_id.clone());
         if self.id_order.len() > REMEMBERED_IDS
@@ -215,5 +227,12 @@ mod tests {
         ] {
             assert_eq!(judged(messages), expected, "{what}");
         }
+    }
+
+    #[test]
+    fn what_a_recorded_cell_had_to_bear_is_told_again() {
+        let mut checks = InputChecks::new(1).of_record(true);
+        assert_eq!(checks.judge(&arrival(1, "a")), Verdict::Good);
+        assert!(matches!(checks.judge(&arrival(3, "a")), Verdict::Odd(p) if p.detail.contains("arrived before")));
     }
 }

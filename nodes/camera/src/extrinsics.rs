@@ -119,8 +119,9 @@ impl StaticFrames {
             if child != link && child != optical {
                 continue;
             }
-            // link to optical is this node's own.
-            if *fixed || transform.header.frame_id.trim_start_matches('/') == link {
+            // From the link to the optical frame is this node's own, also where a driver says it in two steps.
+            let parent = transform.header.frame_id.trim_start_matches('/');
+            if *fixed || parent == link || (child == optical && is_frame_of(camera, parent)) {
                 return None;
             }
             let pose = transform_from_ros(&transform.transform)?;
@@ -134,6 +135,11 @@ impl StaticFrames {
         let header = Header { stamp: Time::default(), frame_id: parent.to_owned() };
         self.transforms.insert(child.to_owned(), transform_to_ros(header, child, pose));
     }
+}
+
+/// A frame inside the camera, as RealSense's driver names them: `camera_color_frame` and its like.
+fn is_frame_of(camera: &str, frame: &str) -> bool {
+    link_frame(camera).strip_suffix("link").is_some_and(|base| frame.starts_with(base)) && frame.ends_with("_frame")
 }
 
 /// The pose of a camera's colour optical frame at one moment.
@@ -193,6 +199,27 @@ mod tests {
         assert!(by_tf.unplaced().is_empty());
         let seen = to_world(&by_tf.message(), "left_color_optical_frame".into(), point);
         assert!((seen - pose * point).norm() < 1e-9);
+
+        // A driver says the way from link to optical frame in two steps, before or after somebody says where the link is.
+        let identity = Isometry3::identity();
+        let step = |parent: &str, child: &str, pose: &Isometry3<f64>| {
+            transform_to_ros(Header { stamp: Time::default(), frame_id: parent.into() }, child, pose)
+        };
+        let driver = TFMessage {
+            transforms: vec![
+                step("left_link", "left_color_frame", &identity),
+                step("left_color_frame", "left_color_optical_frame", &link_from_optical()),
+            ],
+        };
+        let stand = TFMessage { transforms: vec![step("cell", "left_link", &pose)] };
+        for order in [[&driver, &stand], [&stand, &driver]] {
+            let mut frames = StaticFrames::new("cell", &identity, &cameras, &[None], &[None]);
+            frames.take(order[0]);
+            assert_eq!(frames.unplaced().is_empty(), std::ptr::eq(order[0], &stand), "a driver does not say where its camera stands");
+            frames.take(order[1]);
+            let seen = to_world(&frames.message(), "left_color_optical_frame".into(), point);
+            assert!((seen - pose * link_from_optical() * point).norm() < 1e-9);
+        }
 
         let mut by_parameter = StaticFrames::new("cell", &Isometry3::identity(), &cameras, &[Some(Isometry3::identity())], &[Some(pose)]);
         assert!(!by_parameter.take(&tf), "a parameter stands above the source");

@@ -94,7 +94,7 @@ impl Player {
         options: PlayerOptions,
         settling: Option<Settling>,
     ) -> Self {
-        let checks = InputChecks::new(source.cameras().len());
+        let checks = InputChecks::new(source.cameras().len()).of_record(source.is_recorded_run());
         let is_wall_time = ports.mode == Mode::Live && !source.has_own_time() && !ports.node.clock().is_simulated();
         Self {
             ports: ports.clone(),

@@ -128,6 +128,11 @@ pub trait Source: Send {
         true
     }
 
+    /// Whether it is what a cell recorded of itself: what that cell had to bear, the replay must bear too.
+    fn is_recorded_run(&self) -> bool {
+        false
+    }
+
     /// One line for the log: what is replayed.
     fn describe(&self) -> String;
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ros_interfaces::sensor_msgs::msg::{CameraInfo, Image};
@@ -116,11 +117,11 @@ impl Buffer {
         }
     }
 
-    /// What there is of an item that was announced at `from_ns`: each camera's first colour picture since then, with
+    /// What there is of an item whose frames are stamped `within_ns`: each camera's first colour picture of that time, with
     /// the depth and camera_info closest to it. `Err` names the first camera (by index) that gave no colour.
-    pub fn leftovers(&self, from_ns: i64, tolerance_ns: i64) -> Result<Vec<View>, usize> {
+    pub fn leftovers(&self, within_ns: Range<i64>, tolerance_ns: i64) -> Result<Vec<View>, usize> {
         let view = |(index, recent): (usize, &Recent)| {
-            let color = recent.color.iter().filter(|c| stamp_of(c) >= from_ns).min_by_key(|c| stamp_of(c)).ok_or(index)?;
+            let color = recent.color.iter().filter(|c| within_ns.contains(&stamp_of(c))).min_by_key(|c| stamp_of(c)).ok_or(index)?;
             let stamp_ns = stamp_of(color);
             Ok(View {
                 color: Arc::clone(color),
@@ -185,11 +186,12 @@ mod tests {
             buffer.color(0, image(ns));
         }
         buffer.depth(0, image(26));
-        let views = buffer.leftovers(15, 5).unwrap();
+        let views = buffer.leftovers(15..i64::MAX, 5).unwrap();
         assert_eq!(views[0].members(), Members { color_ns: 20, depth_ns: None, info_ns: None });
-        let views = buffer.leftovers(15, 6).unwrap();
+        let views = buffer.leftovers(15..i64::MAX, 6).unwrap();
         assert_eq!(views[0].members().depth_ns, Some(26));
-        assert_eq!(buffer.leftovers(41, 100).unwrap_err(), 0);
+        assert_eq!(buffer.leftovers(41..i64::MAX, 100).unwrap_err(), 0);
+        assert_eq!(buffer.leftovers(11..20, 100).unwrap_err(), 0, "what comes after shows another item");
     }
 
     #[test]

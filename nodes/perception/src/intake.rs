@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use frame_sync::{AssemblerOptions, CameraFrame, Dropped, FrameAssembler, FramesPushed, Options};
 use intact_msgs::msg::{CellEvent, Inspection, ItemArrival};
@@ -53,6 +53,8 @@ pub(crate) struct Job {
     pub backgrounds: Vec<Arc<Background>>,
     /// Who asked, when it is a re-inspection.
     pub reply: Option<Sender<Inspection>>,
+    /// When what was found was there: what the item waits from now on is part of its latency.
+    pub ready: Instant,
 }
 
 type Frames = FramesPushed<Arc<Image>, Arc<Image>, Arc<CameraInfo>>;
@@ -236,7 +238,7 @@ impl Intake {
                 let reply = asked.map(|i| self.asked.swap_remove(i).1);
                 let is_still = STILLS.contains(&arrival.source.as_str());
                 let objection = if is_still { None } else { self.objection(&found) };
-                Job { arrival, found, objection, backgrounds: self.backgrounds.clone(), reply }
+                Job { arrival, found, objection, backgrounds: self.backgrounds.clone(), reply, ready: Instant::now() }
             })
             .collect()
     }

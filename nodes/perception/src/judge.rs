@@ -67,8 +67,10 @@ impl Stopwatch {
 
 /// Inspects an item through every camera. The camera that sees several items, else the one that sees the worst damage,
 /// speaks for all: doubt counts. Where each camera sees one item at most, its scores by type are the highest of all cameras. Any view that cannot be used fails the inspection.
-pub(crate) fn judge(item_id: &str, looks: &[Look<'_>], inspector: &Inspector) -> Inspection {
-    let mut watch = Stopwatch { from: Instant::now(), stages: Vec::new() };
+/// The stages begin with the wait since its frame was there (`ready`).
+pub(crate) fn judge(item_id: &str, looks: &[Look<'_>], inspector: &Inspector, ready: Instant) -> Inspection {
+    let mut watch = Stopwatch { from: ready, stages: Vec::new() };
+    watch.lap("wait");
     let mut seen = Vec::with_capacity(looks.len());
     for look in looks {
         match inspect(look, inspector, &mut watch) {
@@ -261,10 +263,10 @@ mod tests {
         };
         let background = Background::default();
         let looks = [Look { camera: "left", view: &view, background: &background }];
-        let inspection = judge("a", &looks, &Inspector::default());
+        let inspection = judge("a", &looks, &Inspector::default(), Instant::now());
         assert!(!inspection.ok && inspection.damage_score.is_nan());
         assert!(inspection.error.starts_with("camera `left`: colour:"), "{}", inspection.error);
-        assert!(!judge("a", &[], &Inspector::default()).ok);
+        assert!(!judge("a", &[], &Inspector::default(), Instant::now()).ok);
     }
 
     /// One camera's messages of a booth's capture.
@@ -303,8 +305,8 @@ mod tests {
             let frames = std::iter::once(&capture.frame).chain(capture.beside.iter().map(|v| &v.frame));
             let views: Vec<View> = frames.map(view_of).collect();
             let looks: Vec<Look<'_>> = (0..3).map(|k| Look { camera: names[k], view: &views[k], background: &backgrounds[k] }).collect();
-            let alone: Vec<Inspection> = looks.chunks(1).map(|look| judge("a", look, &inspector)).collect();
-            let fused = judge("a", &looks, &inspector);
+            let alone: Vec<Inspection> = looks.chunks(1).map(|look| judge("a", look, &inspector, Instant::now())).collect();
+            let fused = judge("a", &looks, &inspector, Instant::now());
             assert!(fused.ok && fused.frame_stamps.len() == 3, "{}", fused.error);
             gross += usize::from(capture.truth.is_gross);
             fused_found += usize::from(capture.truth.is_gross && fused.damage_score > 0.5);

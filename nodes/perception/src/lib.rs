@@ -236,7 +236,7 @@ impl Judge {
                     .map(|((camera, view), background)| Look { camera, view, background })
                     .collect();
                 match &job.objection {
-                    None => judge(id, &looks, &self.inspector(!job.arrival.clutter)),
+                    None => judge(id, &looks, &self.inspector(!job.arrival.clutter), job.ready),
                     Some(why) => Inspection { header: job.arrival.header.clone(), ..failed(id, why.clone()) },
                 }
             }

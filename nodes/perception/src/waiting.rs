@@ -36,6 +36,10 @@ pub(crate) enum Found {
 struct Pending {
     arrival: Arc<ItemArrival>,
     recorded: Option<Recorded>,
+    /// Frames from this stamp on, nanoseconds, show a later item; `i64::MAX`: none was announced.
+    before_ns: i64,
+    /// Announced, not asked for by a person.
+    is_announced: bool,
     /// ROS time at which patience ends, nanoseconds.
     until_ns: i64,
 }
@@ -117,15 +121,25 @@ impl WaitingRoom {
             self.buffer.clear();
             return vec![(arrival, Found::Nothing(set_back(last_ns - stamp_ns)))];
         }
-        self.await_frame(arrival, now_ns)
+        // An item that still waits is not shown by pictures of the next one: of two items with one picture, one would be another's.
+        for earlier in self.pending.iter_mut().filter(|p| p.is_announced && p.arrival.item_id != arrival.item_id) {
+            if earlier.arrival.header.stamp.nanos() < stamp_ns {
+                earlier.before_ns = earlier.before_ns.min(stamp_ns.saturating_sub(self.patience.tolerance_ns));
+            }
+        }
+        self.wait_for(arrival, now_ns, true)
     }
 
     /// Somebody asks for an item's frame, whatever was announced before.
     pub fn await_frame(&mut self, arrival: Arc<ItemArrival>, now_ns: i64) -> Vec<(Arc<ItemArrival>, Found)> {
+        self.wait_for(arrival, now_ns, false)
+    }
+
+    fn wait_for(&mut self, arrival: Arc<ItemArrival>, now_ns: i64, is_announced: bool) -> Vec<(Arc<ItemArrival>, Found)> {
         let recorded = self.recorded.get(&arrival.item_id).cloned();
         // A stamp that lies in the past, after a clock was set back, must not cost the item its patience.
         let until_ns = arrival.header.stamp.nanos().max(now_ns).saturating_add(self.patience.frame_wait_ns);
-        self.pending.push(Pending { arrival, recorded, until_ns });
+        self.pending.push(Pending { arrival, recorded, before_ns: i64::MAX, is_announced, until_ns });
         self.settle(i64::MIN)
     }
 
@@ -173,10 +187,11 @@ impl WaitingRoom {
             },
             None => {
                 let from_ns = pending.arrival.header.stamp.nanos().saturating_sub(self.patience.tolerance_ns);
-                let set = self.sets.iter().filter(|s| stamp_of(s) >= from_ns).min_by_key(|s| stamp_of(s));
+                let its_own = from_ns..pending.before_ns;
+                let set = self.sets.iter().filter(|s| its_own.contains(&stamp_of(s))).min_by_key(|s| stamp_of(s));
                 match set {
                     Some(set) => Some(Found::Views(set.clone())),
-                    None if over => Some(match self.buffer.leftovers(from_ns, self.patience.sync_ns) {
+                    None if over => Some(match self.buffer.leftovers(its_own, self.patience.sync_ns) {
                         Ok(views) => Found::Views(views),
                         Err(camera) => Found::Nothing(self.no_frame(camera)),
                     }),
@@ -248,6 +263,24 @@ mod tests {
         assert!(told(room.arrive(arrival("a", 100), 100)).is_empty(), "94 is older than the tolerance");
         assert_eq!(told(room.complete(set(130))), ["a@130"]);
         assert_eq!(told(room.arrive(arrival("b", 135), 140)), ["b@130"], "within the tolerance, and already there");
+    }
+
+    #[test]
+    fn an_item_without_a_picture_is_not_judged_by_the_next_ones() {
+        let mut room = room();
+        room.arrive(arrival("a", 100), 100);
+        room.arrive(arrival("b", 150), 150);
+        room.buffer.color(0, image(151));
+        assert_eq!(told(room.complete(set(151))), ["b@151"], "it shows b");
+        assert_eq!(told(room.passed(201)), ["a:nothing"], "also when patience ends");
+        // A late frame of its own is still its own, and a person who asks gets what is there.
+        room.arrive(arrival("c", 300), 300);
+        room.arrive(arrival("d", 350), 350);
+        assert_eq!(told(room.complete(set(310))), ["c@310"]);
+        assert_eq!(told(room.complete(set(360))), ["d@360"]);
+        room.await_frame(arrival("e", 400), 400);
+        room.arrive(arrival("f", 420), 420);
+        assert_eq!(told(room.complete(set(430))), ["e@430", "f@430"]);
     }
 
     #[test]

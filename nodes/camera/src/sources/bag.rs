@@ -24,6 +24,8 @@ pub(crate) struct BagSource {
     cameras: Vec<String>,
     /// What a replay must take from the record, by item or instance.
     events_of_item: BTreeMap<String, Vec<CellEvent>>,
+    /// Of a recorded run: tray, cameras, and what carries them.
+    our_frames: BTreeSet<String>,
     messages: Messages,
     /// The first message of the next step.
     ahead: Option<BagMessage>,
@@ -45,8 +47,9 @@ impl BagSource {
         let mapping = map(bag.topics(), &chosen).map_err(unusable)?;
         let cameras = named(params, mapping.cameras.clone())?;
         let events_of_item = if mapping.is_recorded_run { recorded_events(&bag, &mapping) } else { BTreeMap::new() };
+        let our_frames = if mapping.is_recorded_run { our_frames(&bag, &mapping, &cameras) } else { BTreeSet::new() };
         let messages = replayed(&bag, &mapping);
-        Ok(Self { bag, mapping, cameras, events_of_item, messages, ahead: None, told: BTreeSet::new() })
+        Ok(Self { bag, mapping, cameras, events_of_item, our_frames, messages, ahead: None, told: BTreeSet::new() })
     }
 
     /// The next message that reads; what does not read becomes a problem.
@@ -109,11 +112,10 @@ impl BagSource {
         })
     }
 
-    /// Of the transforms of a recorded run only the cameras' and the tray's: the robot says its own again.
+    /// Of the transforms of a recorded run only the tray's, the cameras' and those that carry them: the robot says its own again.
     fn ours(&self, mut tf: TFMessage) -> Option<TFMessage> {
         if self.mapping.is_recorded_run {
-            let ours = |frame: &str| frame == "tray" || self.cameras.iter().any(|c| frame == link_frame(c) || frame == optical_frame(c));
-            tf.transforms.retain(|t| ours(t.child_frame_id.trim_start_matches('/')));
+            tf.transforms.retain(|t| self.our_frames.contains(t.child_frame_id.trim_start_matches('/')));
         }
         (!tf.transforms.is_empty()).then_some(tf)
     }
@@ -122,6 +124,10 @@ impl BagSource {
 impl Source for BagSource {
     fn cameras(&self) -> &[String] {
         &self.cameras
+    }
+
+    fn is_recorded_run(&self) -> bool {
+        self.mapping.is_recorded_run
     }
 
     fn describe(&self) -> String {
@@ -194,4 +200,26 @@ fn recorded_events(bag: &Bag, mapping: &Mapping) -> BTreeMap<String, Vec<CellEve
         }
     }
     of_item
+}
+
+/// Tray and cameras, and the frames between them and the root that `/tf_static` tells of: a stand, a cell within a plant.
+fn our_frames(bag: &Bag, mapping: &Mapping, cameras: &[String]) -> BTreeSet<String> {
+    let topics = mapping.roles.iter().filter(|(_, role)| **role == Role::TfStatic).map(|(topic, _)| topic.clone()).collect::<Vec<_>>();
+    let plain = |frame: &str| frame.trim_start_matches('/').to_owned();
+    let mut parents = BTreeMap::new();
+    if !topics.is_empty() {
+        let messages = bag.messages_with(&ReadOptions { topics, ..ReadOptions::default() });
+        for tf in messages.flatten().filter_map(|message| message.decode::<TFMessage>().ok()) {
+            parents.extend(tf.transforms.iter().map(|t| (plain(&t.child_frame_id), plain(&t.header.frame_id))));
+        }
+    }
+    let mut ours: BTreeSet<String> = BTreeSet::from(["tray".to_owned()]);
+    for frame in cameras.iter().flat_map(|c| [link_frame(c), optical_frame(c)]) {
+        let mut next = Some(frame);
+        while let Some(frame) = next.filter(|frame| !ours.contains(frame)) {
+            next = parents.get(&frame).cloned();
+            ours.insert(frame);
+        }
+    }
+    ours
 }
