@@ -11,6 +11,10 @@ import inject
 from net import TYPES
 
 Array = np.ndarray
+# Fewer pixels of a type in view are no sign of it.
+SEEN_PX = 12
+# Bit of the pixels that an injector changed, whether for a damage or for a sham.
+EDITED = 1 << len(TYPES)
 
 
 @dataclass
@@ -33,7 +37,7 @@ class Sample:
     """What the network is shown, and what it should say."""
 
     image: Array  # [6, S, S]: uint8 as stored until it has its size, then float32 in [0, 1]
-    bits: Array  # uint8 [S, S], bit k for type k
+    bits: Array  # uint8 [S, S], bit k for type k, the highest for what was edited
     scores: Array  # float32 [8]: damaged, then the seven types
     masked: bool  # the pixels of the damage are known
 
@@ -61,6 +65,12 @@ def to_float(image: Array) -> Array:
     return image
 
 
+def seen_scores(bits: Array) -> Array:
+    """Scores of a picture by what its pixels show."""
+    found = [name for k, name in enumerate(TYPES) if (bits >> k & 1).sum() >= SEEN_PX]
+    return scores_of(found, bool(found))
+
+
 def move(rng: np.random.Generator, sample: Sample, side: int) -> None:
     """Turns, mirrors, zooms and resizes picture and truth alike."""
     size = sample.image.shape[1]
@@ -75,6 +85,22 @@ def move(rng: np.random.Generator, sample: Sample, side: int) -> None:
     flags = {"flags": cv2.INTER_LINEAR, "borderMode": cv2.BORDER_REPLICATE}
     sample.image = to_float(np.stack([cv2.warpAffine(plane, matrix, (side, side), **flags) for plane in sample.image]))
     sample.bits = cv2.warpAffine(sample.bits, matrix, (side, side), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+
+
+def windows(rng: np.random.Generator, sample: Sample, side: int, count: int) -> list[Sample]:
+    """Parts of a picture around what was edited or damaged, and around other places of the item; none where the damage is not marked."""
+    if not sample.masked:
+        return []
+    size = sample.bits.shape[0]
+    changed, item = np.flatnonzero(sample.bits), np.flatnonzero(sample.image[5] > 0.25)
+    parts = []
+    for _ in range(count):
+        places = changed if len(changed) and rng.random() < 0.7 else item
+        at = divmod(int(places[rng.integers(len(places))]), size) if len(places) else (size // 2, size // 2)
+        y, x = (int(np.clip(v - side / 2 + rng.uniform(-0.35, 0.35) * side, 0, size - side)) for v in at)
+        bits = sample.bits[y : y + side, x : x + side].copy()
+        parts.append(Sample(sample.image[:, y : y + side, x : x + side].copy(), bits, seen_scores(bits), True))
+    return parts
 
 
 def fit(sample: Sample, side: int) -> None:
@@ -125,11 +151,21 @@ def doubt(rng: np.random.Generator, image: Array) -> None:
         image[5] = cv2.dilate(image[5], kernel, iterations=times) if rng.random() < 0.5 else cv2.erode(image[5], kernel, iterations=times)
 
 
-class Mixture:
-    """An endless, seeded stream: booth captures, and real goods whole, with damage put in, and with its benign twin."""
+# Windows are cut from pictures of this side, pixels: the scale in which crops are judged, and a little around it.
+WINDOWED_SIDE = (230, 420)
+# So many of a picture.
+WINDOWS = 4
 
-    def __init__(self, booth: list[Folder], real: Folder | None, part: dict[str, str], side: int, real_share: float, sham: bool = True):
-        self.booth, self.real, self.side, self.sham = booth, real, side, sham
+
+class Mixture:
+    """An endless, seeded stream: booth captures, and real goods whole, with damage put in, and with its benign twin.
+
+    `windowed`: not whole crops but windows of them, which tell torn from cut at a small part of the cost.
+    """
+
+    def __init__(self, booth: list[Folder], real: Folder | None, part: dict[str, str], side: int, real_share: float, sham: bool = True,
+                 windowed: bool = False):
+        self.booth, self.real, self.side, self.sham, self.windowed = booth, real, side, sham, windowed
         self.places = [(f, k) for f in booth for k in range(len(f.rows))]
         self.goods: list[list[int]] = []
         if real is not None:
@@ -146,34 +182,65 @@ class Mixture:
         item = source[rng.integers(len(source))]
         return load(self.real, item[rng.integers(len(item))])
 
-    def draw(self, seed: int) -> Sample:
+    def draw(self, seed: int) -> list[Sample]:
+        """Whole crops two at a time; of real goods the same picture twice, edited in two ways, so that only the edit tells them apart."""
         rng = np.random.default_rng(seed)
-        if rng.random() >= self.real_share:
-            folder, k = self.places[rng.integers(len(self.places))]
-            sample = load(folder, k)
-            move(rng, sample, self.side)
-            if sample.scores[0] == 0 and rng.random() < 0.25:
-                other = load(*self.places[rng.integers(len(self.places))])
-                fit(other, self.side)
-                self.edit(rng, sample, other)
-        else:
-            sample, other = self.good(rng), self.good(rng)
-            move(rng, sample, self.side)
-            if rng.random() < 0.75:
-                fit(other, self.side)
-                self.edit(rng, sample, other)
-        expose(rng, sample.image)
-        doubt(rng, sample.image)
+        side = int(rng.integers(*WINDOWED_SIDE)) if self.windowed else self.side
+        is_real = rng.random() < self.real_share
+        samples = list(self.twins(rng, side)) if is_real else [self.captured(rng, side), self.captured(rng, side)]
+        if self.windowed:
+            samples = [part for sample in samples for part in windows(rng, sample, self.side, WINDOWS)]
+        for sample in samples:
+            expose(rng, sample.image)
+            doubt(rng, sample.image)
+        return samples
+
+    def captured(self, rng: np.random.Generator, side: int) -> Sample:
+        """A booth capture; some of the intact ones edited."""
+        folder, k = self.places[rng.integers(len(self.places))]
+        sample = load(folder, k)
+        move(rng, sample, side)
+        if sample.scores[0] == 0 and rng.random() < 0.25:
+            other = load(*self.places[rng.integers(len(self.places))])
+            fit(other, side)
+            if rng.random() < 0.5:
+                self.spoil(rng, sample, other)
+            elif self.sham:
+                edit(sample, lambda image: inject.sham(rng, image, other.image))
         return sample
 
-    def edit(self, rng: np.random.Generator, sample: Sample, other: Sample) -> None:
-        """Half of the edited are damaged, half are sham."""
-        if rng.random() < 0.5:
-            if self.sham and rng.random() < 0.3:
-                inject.sham(rng, sample.image, other.image)
-            sample.bits = inject.damage(rng, sample.image, other.image)
-            found = [name for k, name in enumerate(TYPES) if (sample.bits >> k & 1).sum() >= 12]
-            sample.scores = scores_of(found, bool(found))
-            sample.masked = True
-        elif self.sham:
-            inject.sham(rng, sample.image, other.image)
+    def twins(self, rng: np.random.Generator, side: int) -> tuple[Sample, Sample]:
+        """A real picture with damage put in, and the same picture whole, with a sham, or with the damage's neat twin."""
+        sample, other = self.good(rng), self.good(rng)
+        move(rng, sample, side)
+        fit(other, side)
+        twin = Sample(sample.image.copy(), sample.bits.copy(), sample.scores.copy(), sample.masked)
+        seed, kind = int(rng.integers(1 << 40)), rng.random()
+        if self.sham and rng.random() < 0.15:
+            # Labels and tape come on damaged goods too.
+            state = int(rng.integers(1 << 40))
+            for one in (sample, twin):
+                edit(one, lambda image: inject.sham(np.random.default_rng(state), image, other.image))
+        self.spoil(np.random.default_rng(seed), sample, other)
+        if self.sham and kind < 0.5:
+            # The same numbers are drawn: the same operator, place and content.
+            edit(twin, lambda image: inject.neat_twin(np.random.default_rng(seed), image, other.image))
+        elif self.sham and kind < 0.8:
+            edit(twin, lambda image: inject.sham(rng, image, other.image))
+        return sample, twin
+
+    def spoil(self, rng: np.random.Generator, sample: Sample, other: Sample) -> None:
+        edit(sample, lambda image: inject.damage(rng, image, other.image))
+        sample.scores = seen_scores(sample.bits)
+        sample.masked = True
+
+
+def edit(sample: Sample, change) -> None:
+    """Lets `change` edit the picture in place; marks what it changed, and the damaged pixels that it returns."""
+    before = sample.image[:5].copy()
+    damaged = change(sample.image)
+    np.clip(sample.image, 0, 1, out=sample.image)
+    changed = np.abs(sample.image[:5] - before).max(0) > 0.03
+    sample.bits |= changed.astype(np.uint8) * np.uint8(EDITED)
+    if damaged is not None:
+        sample.bits |= damaged

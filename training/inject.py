@@ -12,6 +12,8 @@ import numpy as np
 
 from net import TYPES
 
+# How often each operator damages.
+SHARES = {"deformation": 0.27, "hole": 0.16, "tear": 0.14, "actuation": 0.1, "spillage": 0.1, "superficial": 0.13, "deconstruction": 0.1}
 INSIDE, BESIDE = 1.0, 0.5
 HULL_RANGE_M, HEIGHT_RANGE_M = 0.05, 0.25
 Array = np.ndarray
@@ -274,9 +276,10 @@ def spill(rng: np.random.Generator, crop: Array, neat: bool = False) -> Array:
         tint = np.clip(tint + 0.3, 0, 1) if rng.random() < 0.6 else tint
         grain = tint[:, None, None] * (1 + (0 if neat else 0.15 * noise(rng, side, side / 2, 1)))
         crop[:3] = crop[:3] * (1 - inside) + np.clip(grain, 0, 1) * inside
-    marked = inside > 0.5
     if neat:
         return np.zeros((side, side), bool)
+    # Powder is marked as people mark it: as a patch, not grain by grain.
+    marked = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 3.0) > 0.12
     if rng.random() < 0.6:
         crop[5] = np.where(marked & ~item, BESIDE, crop[5])
     return marked
@@ -349,12 +352,16 @@ def apart(rng: np.random.Generator, crop: Array, other: Array) -> Array:
     return marked
 
 
+def chosen(rng: np.random.Generator) -> list[str]:
+    """One operator or two."""
+    n = 1 + (rng.random() < 0.2)
+    return [str(name) for name in rng.choice(list(SHARES), n, p=list(SHARES.values()))]
+
+
 def damage(rng: np.random.Generator, crop: Array, other: Array) -> Array:
     """Damages the crop in place; bits of Kaputt's types a pixel."""
     bits = np.zeros(crop.shape[1:], np.uint8)
-    for _ in range(1 + (rng.random() < 0.2)):
-        name = rng.choice(["deformation", "hole", "tear", "actuation", "spillage", "superficial", "deconstruction"],
-                          p=[0.27, 0.16, 0.14, 0.1, 0.1, 0.13, 0.1])
+    for name in chosen(rng):
         region = {
             "deformation": lambda: crush(rng, crop),
             "hole": lambda: hole(rng, crop, other),
@@ -371,19 +378,19 @@ def damage(rng: np.random.Generator, crop: Array, other: Array) -> Array:
 
 
 def neat_twin(rng: np.random.Generator, crop: Array, other: Array) -> None:
-    """An operator of `damage` with its content and strength, but neat."""
-    for _ in range(1 + (rng.random() < 0.2)):
-        kind = rng.choice(5, p=[0.27, 0.26, 0.17, 0.13, 0.17])
-        if kind == 0:
+    """What `damage` does with the same `rng`, with its content and strength, but neat; flaps and pieces become stickers."""
+    for name in chosen(rng):
+        if name == "deformation":
             crush(rng, crop, True)
-        elif kind == 1:
-            hole(rng, crop, other, True)
-        elif kind == 2:
+        elif name == "tear":
             tear(rng, crop, other, True)
-        elif kind == 3:
+        elif name == "spillage":
             spill(rng, crop, True)
-        else:
+        elif name == "superficial":
             mark(rng, crop, True)
+        else:
+            hole(rng, crop, other, True)
+    np.clip(crop, 0, 1, out=crop)
 
 
 def sham(rng: np.random.Generator, crop: Array, other: Array) -> None:
@@ -394,7 +401,6 @@ def sham(rng: np.random.Generator, crop: Array, other: Array) -> None:
     if rng.random() < 0.55:
         neat_twin(rng, crop, other)
         if rng.random() < 0.7:
-            np.clip(crop, 0, 1, out=crop)
             return
     for _ in range(1 + (rng.random() < 0.4)):
         kind = rng.integers(7)

@@ -33,7 +33,7 @@ class DamageNet(nn.Module):
         super().__init__()
         a, b, c, d, e = widths
         self.stem = conv(CHANNELS, a, 2)
-        self.quarter = nn.Sequential(conv(a, b, 2), Residual(b))
+        self.quarter = nn.Sequential(conv(a, b, 2), Residual(b), Residual(b))
         self.eighth = nn.Sequential(conv(b, c, 2), Residual(c), Residual(c))
         self.sixteenth = nn.Sequential(conv(c, d, 2), Residual(d), Residual(d))
         self.last = nn.Sequential(conv(d, e, 2), Residual(e))

@@ -17,10 +17,12 @@ from net import TYPES, DamageNet
 from prepare import splits
 
 HERE = Path(__file__).resolve().parent
+# How much more a pixel counts that was edited.
+EDITED_WEIGHT = 8
 
 
 class Stream(IterableDataset):
-    """Batches of a mixture, from a sample number on; workers take turns."""
+    """Samples of a mixture, a few a draw, from a draw on; workers take turns."""
 
     def __init__(self, mixture: crops.Mixture, seed: int, first: int):
         self.mixture, self.seed, self.first = mixture, seed, first
@@ -31,8 +33,8 @@ class Stream(IterableDataset):
         worker = get_worker_info()
         k, step = (self.first + worker.id, worker.num_workers) if worker else (self.first, 1)
         while True:
-            sample = self.mixture.draw(self.seed * 1_000_003 + k)
-            yield sample.image, sample.bits, sample.scores, np.float32(sample.masked)
+            for sample in self.mixture.draw(self.seed * 1_000_003 + k):
+                yield sample.image, sample.bits, sample.scores, np.float32(sample.masked)
             k += step
 
 
@@ -43,10 +45,15 @@ def targets(bits: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 
 def loss_of(maps: torch.Tensor, scores: torch.Tensor, bits: torch.Tensor, wanted: torch.Tensor, masked: torch.Tensor) -> torch.Tensor:
-    """Cross entropy and overlap of the maps where the damaged pixels are known (`masked` [N], 1 or 0), cross entropy of the scores."""
+    """Cross entropy and overlap of the maps where the damaged pixels are known (`masked` [N], 1 or 0), cross entropy of the scores.
+
+    What was edited, for damage or for a sham, weighs most: there the two must be told apart.
+    """
     truth = targets(bits, maps.shape[-2:])
-    pixel = F.binary_cross_entropy_with_logits(maps, truth, pos_weight=maps.new_tensor(4.0), reduction="none").mean((1, 2, 3))
-    pixel = (pixel * masked).sum() / masked.sum().clamp(min=1)
+    edited = F.adaptive_max_pool2d((bits > 0).float()[:, None], maps.shape[-2:])
+    weight = (1 + EDITED_WEIGHT * edited) * (1 + truth) * masked[:, None, None, None]
+    pixel = F.binary_cross_entropy_with_logits(maps, truth, reduction="none")
+    pixel = (pixel * weight).sum() / weight.sum().clamp(min=1)
     chance = torch.sigmoid(maps)
     both = (chance * truth).sum((2, 3))
     overlap = 1 - (2 * both + 1) / (chance.sum((2, 3)) + truth.sum((2, 3)) + 1)
@@ -54,7 +61,7 @@ def loss_of(maps: torch.Tensor, scores: torch.Tensor, bits: torch.Tensor, wanted
     overlap = (overlap * shown).sum() / shown.sum().clamp(min=1)
     overall = F.binary_cross_entropy_with_logits(scores[:, 0], wanted[:, 0])
     types = F.binary_cross_entropy_with_logits(scores[:, 1:], wanted[:, 1:])
-    return 2 * pixel + 0.3 * overlap + overall + 1.5 * types
+    return 3 * pixel + 0.3 * overlap + overall + 1.5 * types
 
 
 def auroc(scores: np.ndarray, damaged: np.ndarray) -> float:
@@ -94,17 +101,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--crops", type=Path, default=HERE.parent / "out" / "training")
     parser.add_argument("--out", type=Path, default=HERE.parent / "out" / "training" / "model")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--samples", type=int, default=250_000)
+    parser.add_argument("--samples", type=int, default=3_000_000, help="windows and whole crops together")
     parser.add_argument("--minutes", type=float, default=math.inf)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--side", type=int, default=256, help="side of the crops, until the last share of the run")
-    parser.add_argument("--final-side", type=int, default=384)
-    parser.add_argument("--final-share", type=float, default=0.25)
-    parser.add_argument("--real-share", type=float, default=0.45)
+    parser.add_argument("--batch", type=int, default=160, help="windows a step; of whole crops an eighth")
+    parser.add_argument("--side", type=int, default=96, help="side of the windows that most of the run learns from")
+    parser.add_argument("--final-side", type=int, default=384, help="side of the whole crops in the last share of the run")
+    parser.add_argument("--final-share", type=float, default=0.05, help="1: whole crops only, as for fine-tuning")
+    parser.add_argument("--real-share", type=float, default=0.6)
     parser.add_argument("--no-sham", action="store_true", help="ablation: damaged edits only")
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw samples")
+    parser.add_argument("--threads", type=int, default=1, help="of the training itself; more than the other cores slow both down")
     parser.add_argument("--start", type=Path, help="weights to start from: fine-tuning")
     return parser.parse_args()
 
@@ -145,9 +152,11 @@ def main() -> None:
     while progress() < 1:
         final = progress() >= 1 - args.final_share
         side = args.final_side if final else args.side
-        batch = args.batch * args.side**2 // side**2 if final else args.batch
-        mixture = crops.Mixture(booth, real, splits(), side, args.real_share, not args.no_sham)
-        loader = DataLoader(Stream(mixture, args.seed, seen), batch_size=batch, num_workers=args.workers, prefetch_factor=3 if args.workers else None)
+        batch = max(1, args.batch // 8) if final else args.batch
+        mixture = crops.Mixture(booth, real, splits(), side, args.real_share, not args.no_sham, windowed=not final)
+        drawn = seen // (2 if final else 2 * crops.WINDOWS)
+        ahead = 3 if args.workers else None
+        loader = DataLoader(Stream(mixture, args.seed, drawn), batch_size=batch, num_workers=args.workers, prefetch_factor=ahead)
         step, total = 0, 0.0
         for image, bits, wanted, masked in loader:
             done = progress()
@@ -171,7 +180,7 @@ def main() -> None:
                 keep()
                 line = {"seen": seen, "minutes": round((time.monotonic() - begun) / 60, 2), "loss": round(total / step, 4)}
                 if step % 800 == 0:
-                    logits, damaged = judge(mean.module, held, side, 60)
+                    logits, damaged = judge(mean.module, held, 256, 60)
                     line["validation_auroc"] = round(auroc(logits, damaged), 4)
                 step, total = (0, 0.0) if step % 800 == 0 else (step, total)
                 log.write(json.dumps(line) + "\n")
