@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use vision::{ColorImage, LabelMask, Rect, RgbdFrame};
 
 use super::super::listed::{self, Job};
-use super::files::{bit_of, damage_png, depth_png, jpeg};
+use super::files::{bit_of, damage_png, depth_png, gray16, jpeg};
 
 /// Depth is written in tenths of a millimetre: no capture loses precision, up to 6.5 m.
 const DEPTH_UNIT_M: f64 = 1e-4;
@@ -91,7 +91,7 @@ pub fn run(args: &InjectArgs) -> Result<ExitCode> {
         jobs.retain(|j| wanted.contains(&j.sample.item));
     }
     ensure!(!jobs.is_empty(), "{}: it lists no capture of the part `{}`", args.list.display(), args.part);
-    for folder in ["query-image", "query-depth", "query-damage"] {
+    for folder in ["query-image", "query-depth", "query-mask", "query-damage"] {
         let path = args.out.join(folder);
         std::fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
     }
@@ -245,6 +245,9 @@ fn write_pair(
         }
     }
     let size = (twins.region.width(), twins.region.height());
+    // Which of the items in view the pair is about.
+    let own = mask.data().iter().map(|l| u16::from(*l == label)).collect();
+    gray16(&out.join(format!("query-mask/{id}.png")), size.0, size.1, own)?;
     let file = out.join(format!("query-damage/{id}-damaged.png"));
     damage_png(&file, size, std::iter::once((bit_of(operator.kaputt()), twins.region.data())))?;
     let tiles = mask.extent(label).filter(|_| show).map(|(rect, _)| {
@@ -281,6 +284,7 @@ fn write_table(pairs: &[Pair], out: &Path) -> Result<()> {
         .column(text("item_material", &|_, _| None))
         .column(text("query_image", &|p, d| Some(format!("query-image/{}.jpg", id(p, d)))))
         .column(text("query_depth", &|p, d| p.has_depth.then(|| format!("query-depth/{}.png", id(p, d)))))
+        .column(text("query_mask", &|p, _| Some(format!("query-mask/{}.png", p.id))))
         .column(text("query_damage", &|p, d| d.then(|| format!("query-damage/{}.png", id(p, d)))))
         .column(text("product", &|p, _| Some(p.item.clone())))
         .column(text("family", &|p, _| {

@@ -1,5 +1,6 @@
 //! One sample in, its scores out: the same inspection and judgement as in the cell. Its product is given, not recognised.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -99,7 +100,7 @@ impl Judge {
         let inspection = self.inspect(sample, &frame)?;
         let compared = self.compare(&frame, &inspection)?;
         let ms = from.elapsed().as_secs_f32() * 1e3;
-        let damage = inspection.damage_score;
+        let damage = damage_of(sample, &inspection)?;
         let anomaly = compared.as_ref().map(|a| a.score);
         self.localise(sample, &inspection, compared.as_ref())?;
         Ok(Verdict {
@@ -220,6 +221,23 @@ fn policy_score(damage: f32, anomaly: Option<f32>, threshold: f32) -> f32 {
     damage.max(moved)
 }
 
+/// Of a capture that shows one item, whatever is seen; of one that shows several, the item that the sample is about: what lies beside it
+/// is another sample. An item that was not found counts as the worst in view.
+fn damage_of(sample: &Sample, inspection: &Inspection) -> Result<f32> {
+    let Some(path) = sample.mask.as_ref().filter(|_| !sample.one_item) else { return Ok(inspection.damage_score) };
+    let (width, height, truth) = read_mask(path)?;
+    if (width, height) != (inspection.mask.width(), inspection.mask.height()) {
+        return Ok(inspection.damage_score);
+    }
+    let mut shared = BTreeMap::<u16, u32>::new();
+    for (_, label) in truth.iter().zip(inspection.mask.data()).filter(|(t, l)| **t && **l != 0) {
+        *shared.entry(*label).or_default() += 1;
+    }
+    let own = shared.into_iter().max_by_key(|(_, px)| *px).map(|(label, _)| label);
+    let item = own.and_then(|label| inspection.items.iter().find(|item| item.id == label));
+    Ok(item.map_or(inspection.damage_score, |item| item.damage_score))
+}
+
 fn item_iou(sample: &Sample, inspection: &Inspection) -> Result<Option<f32>> {
     let Some(path) = &sample.mask else { return Ok(None) };
     let (width, height, truth) = read_mask(path)?;
@@ -245,6 +263,42 @@ fn read_mask(path: &PathBuf) -> Result<(u32, u32, Vec<bool>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use inspection::{InspectedItem, Quality};
+    use vision::LabelMask;
+
+    #[test]
+    fn a_sample_of_a_clutter_is_scored_by_its_own_item() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let item = |id: u16, damage_score: f32| InspectedItem {
+            id,
+            bbox: Rect { x: 0, y: 0, w: 2, h: 4 },
+            area_px: 8,
+            damage_score,
+            defects: Vec::new(),
+            quality: Quality::default(),
+            pick: None,
+            size_m: [0.0; 3],
+        };
+        let inspection = Inspection {
+            items: vec![item(1, 0.9), item(2, 0.1)],
+            mask: LabelMask::new(4, 4, (0..16).map(|i| if i % 4 < 2 { 1 } else { 2 }).collect())?,
+            heatmap: HeatMap::new(4, 4, vec![0.0; 16])?,
+            damage_score: 0.9,
+            damage_threshold: 0.5,
+            model: "classical".into(),
+            engine: "none",
+            support: None,
+        };
+        let mask = dir.path().join("mask.png");
+        let save = |inside: fn(u32) -> bool| image::GrayImage::from_fn(4, 4, |x, _| image::Luma([u8::from(inside(x))])).save(&mask);
+        let sample = |one_item: bool| Sample { mask: Some(mask.clone()), one_item, ..Sample::bare("a", "a", "a.png".into()) };
+        save(|x| x > 0)?;
+        assert_eq!(damage_of(&sample(false), &inspection)?, 0.1, "most of it lies under the second");
+        assert_eq!(damage_of(&sample(true), &inspection)?, 0.9, "what shows one item is that item");
+        save(|_| false)?;
+        assert_eq!(damage_of(&sample(false), &inspection)?, 0.9, "an item that was not found is no whole item");
+        Ok(())
+    }
 
     #[test]
     fn both_limits_of_the_policy_stand_at_the_threshold() {
