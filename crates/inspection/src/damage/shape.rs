@@ -100,14 +100,14 @@ fn raise_to_envelope(values: &mut [f32], line: &[usize]) {
 /// Depth of hollows narrower than about `2 × radius_m` in the heights (closing minus height), metres.
 pub(crate) fn hollows_m(relief: &Relief, radius_m: f32) -> Vec<f32> {
     let r = ((radius_m / relief.pitch_m).round() as usize).clamp(1, relief.w.min(relief.h) / 2);
-    let closed = extreme(&extreme(&masked(relief, f32::MIN), relief.w, r, f32::max), relief.w, r, f32::min);
+    let closed = extreme(&extreme(&masked(relief, f32::MIN), relief.w, r, f32::MIN, f32::max), relief.w, r, f32::MAX, f32::min);
     residual(relief, |i| closed[i] - relief.height_m[i])
 }
 
 /// Height of bumps narrower than about `2 × radius_m` (height minus opening), metres.
 pub(crate) fn bumps_m(relief: &Relief, radius_m: f32) -> Vec<f32> {
     let r = ((radius_m / relief.pitch_m).round() as usize).clamp(1, relief.w.min(relief.h) / 2);
-    let opened = extreme(&extreme(&masked(relief, f32::MAX), relief.w, r, f32::min), relief.w, r, f32::max);
+    let opened = extreme(&extreme(&masked(relief, f32::MAX), relief.w, r, f32::MAX, f32::min), relief.w, r, f32::MIN, f32::max);
     residual(relief, |i| relief.height_m[i] - opened[i])
 }
 
@@ -119,24 +119,28 @@ fn residual(relief: &Relief, f: impl Fn(usize) -> f32) -> Vec<f32> {
     (0..relief.inside.len()).map(|i| if relief.inside[i] && relief.z_m[i] > 0.0 { f(i).clamp(0.0, 0.5) } else { 0.0 }).collect()
 }
 
-/// Maximum or minimum over a square of half width `r`; values outside the raster or unset do not count.
-fn extreme(values: &[f32], w: usize, r: usize, pick: fn(f32, f32) -> f32) -> Vec<f32> {
+/// Maximum or minimum over a square of half width `r`; values outside the raster or unset do not count. `neutral` is what
+/// `pick` never prefers.
+fn extreme(values: &[f32], w: usize, r: usize, neutral: f32, pick: impl Fn(f32, f32) -> f32) -> Vec<f32> {
     let h = values.len() / w;
-    let unset = |v: f32| v == f32::MIN || v == f32::MAX;
-    let fold = |items: &mut dyn Iterator<Item = f32>, own: f32| items.filter(|v| !unset(*v)).reduce(pick).unwrap_or(own);
-    let rows: Vec<f32> = (0..values.len())
-        .map(|i| {
-            let (x, y) = (i % w, i / w);
-            let span = &values[y * w + x.saturating_sub(r)..y * w + (x + r + 1).min(w)];
-            fold(&mut span.iter().copied(), values[i])
-        })
-        .collect();
-    (0..values.len())
-        .map(|i| {
-            let (x, y) = (i % w, i / w);
-            fold(&mut (y.saturating_sub(r)..(y + r + 1).min(h)).map(|yy| rows[yy * w + x]), rows[i])
-        })
-        .collect()
+    let mut rows = vec![neutral; values.len()];
+    // A row with `r` neutral values at both ends: each offset is then one pass without a border to look after.
+    let mut padded = vec![neutral; w + 2 * r];
+    for (row, out) in values.chunks_exact(w).zip(rows.chunks_exact_mut(w)) {
+        for (p, v) in padded[r..r + w].iter_mut().zip(row) {
+            *p = if *v == f32::MIN || *v == f32::MAX { neutral } else { *v };
+        }
+        for offset in 0..=2 * r {
+            out.iter_mut().zip(&padded[offset..]).for_each(|(o, v)| *o = pick(*o, *v));
+        }
+    }
+    let mut all = vec![neutral; values.len()];
+    for (y, out) in all.chunks_exact_mut(w).enumerate() {
+        for row in rows[y.saturating_sub(r) * w..(y + r + 1).min(h) * w].chunks_exact(w) {
+            out.iter_mut().zip(row).for_each(|(o, v)| *o = pick(*o, *v));
+        }
+    }
+    all
 }
 
 /// How the item differs from its mirror images about its principal axes and from itself turned by half a turn.

@@ -42,12 +42,13 @@ pub(crate) fn threshold_m(plane: &SupportPlane, z_m: f32) -> f32 {
 pub(crate) fn above_plane(grid: &Grid, plane: &SupportPlane) -> Foreground {
     let height_m = plane.heights_m(grid);
     let outline = Outline::of(grid, plane, &height_m);
-    let mut mask: Vec<bool> = (0..grid.len())
-        .map(|i| {
+    let mut mask = vec![false; grid.len()];
+    bands(&mut mask, grid.w, |rows, out| {
+        for (i, above) in (rows.start * grid.w..).zip(out) {
             let h = height_m[i];
-            grid.z[i] > 0.0 && h > threshold_m(plane, grid.z[i]) && h < MAX_HEIGHT_M && outline.contains(&grid.point(i))
-        })
-        .collect();
+            *above = grid.z[i] > 0.0 && h > threshold_m(plane, grid.z[i]) && h < MAX_HEIGHT_M && outline.contains(&grid.point(i));
+        }
+    });
     smooth(&mut mask, grid.w);
     for (m, z) in mask.iter_mut().zip(&grid.z) {
         *m &= *z > 0.0;
@@ -80,21 +81,25 @@ pub(crate) fn against_background(grid: &Grid, plane: Option<&SupportPlane>, tray
     let mut rises = vec![0.0f32; grid.len()];
     if let Some(empty_z) = &tray.z_m {
         let floor = tray.height_m.as_ref();
-        for i in 0..grid.len() {
-            let (z, z0) = (grid.z[i], empty_z[i]);
-            if z <= 0.0 {
-                continue;
+        bands(&mut rises, grid.w, |rows, out| {
+            for (i, rise) in (rows.start * grid.w..).zip(out).filter(|(i, _)| grid.z[*i] > 0.0 && empty_z[*i] > 0.0) {
+                *rise = floor.map_or(empty_z[i] - grid.z[i], |f| height_m[i] - f[i]);
             }
-            let noise = plane.map_or(0.002, |p| p.noise_m) * z * z;
-            let limit = (NOISE_SIGMAS * 1.4 * noise).max(MIN_HEIGHT_M);
-            if z0 > 0.0 {
-                rises[i] = floor.map_or(z0 - z, |f| height_m[i] - f[i]);
-                mask[i] = rises[i] > limit && z0 - z > 0.5 * limit;
-            } else {
-                // The empty tray gave no depth here: only what stands clearly over the support is matter.
-                mask[i] = plane.is_some() && height_m[i] > 3.0 * limit && height_m[i] < MAX_HEIGHT_M;
+        });
+        bands(&mut mask, grid.w, |rows, out| {
+            for (i, mask) in (rows.start * grid.w..).zip(out) {
+                let (z, z0) = (grid.z[i], empty_z[i]);
+                let noise = plane.map_or(0.002, |p| p.noise_m) * z * z;
+                let limit = (NOISE_SIGMAS * 1.4 * noise).max(MIN_HEIGHT_M);
+                *mask = z > 0.0
+                    && if z0 > 0.0 {
+                        rises[i] > limit && z0 - z > 0.5 * limit
+                    } else {
+                        // The empty tray gave no depth here: only what stands clearly over the support is matter.
+                        plane.is_some() && height_m[i] > 3.0 * limit && height_m[i] < MAX_HEIGHT_M
+                    };
             }
-        }
+        });
         smooth(&mut mask, grid.w);
     }
     let mut stained = vec![false; grid.len()];

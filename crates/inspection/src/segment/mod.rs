@@ -233,7 +233,7 @@ fn drop_surroundings(labels: &mut [u16], grid: &Grid) {
 fn drop_small(labels: &mut [u16], grid: &Grid, see_through: &[Vec<usize>], min_area_m2: f32) {
     let most = labels.iter().copied().max().unwrap_or(0);
     let mut area = vec![0.0f32; usize::from(most) + 1];
-    for (i, l) in labels.iter().enumerate() {
+    for (i, l) in labels.iter().enumerate().filter(|(_, l)| **l != 0) {
         area[usize::from(*l)] += grid.cell_area_m2(i);
     }
     for cells in see_through {
@@ -259,6 +259,9 @@ fn finish(mut mask: LabelMask, support: Option<SupportPlane>, mut cells: Cells, 
     let mut beside = vec![false; if used_background { mask.data().len() } else { 0 }];
     for (y, (line, row)) in beside.chunks_exact_mut(width).zip(mask.data().chunks_exact(width)).enumerate() {
         let stained = &cells.stained[(y / grid.step).min(grid.h - 1) * grid.w..][..grid.w];
+        if !stained.contains(&true) {
+            continue;
+        }
         for (x, (beside, label)) in line.iter_mut().zip(row).enumerate() {
             *beside = *label == 0 && stained[(x / grid.step).min(grid.w - 1)];
         }
