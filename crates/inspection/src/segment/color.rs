@@ -129,7 +129,7 @@ fn ln(x: f32) -> f32 {
     let exponent = (bits >> 23) as i32 - 127;
     let m = f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000);
     let u = m - 1.0;
-    let mantissa = u * (0.9994350 + u * (-0.4913479 + u * (0.2878263 + u * (-0.1341354 + u * (0.0313776)))));
+    let mantissa = [0.031_377_6, -0.134_135_4, 0.287_826_3, -0.491_348, 0.999_435].iter().fold(0.0, |sum, c| (sum + c) * u);
     exponent as f32 * std::f32::consts::LN_2 + mantissa
 }
 
