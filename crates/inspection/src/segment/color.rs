@@ -86,9 +86,8 @@ pub(crate) fn changed_colors(now: &[[f32; 3]], empty: &[[f32; 3]], w: usize) -> 
     let gain = median_gains(now, empty);
     let h = now.len() / w;
     let mut sample: Vec<f32> = (0..now.len()).step_by(13).map(|i| shift(&now[i], &empty[i], &gain).0).collect();
-    sample.sort_unstable_by(f32::total_cmp);
     // Most of the picture is tray: its median tells the noise, eight times that is no noise.
-    let hue_limit = (8.0 * sample.get(sample.len() / 2).copied().unwrap_or(0.0)).clamp(0.06, 0.2);
+    let hue_limit = (8.0 * upper_median(&mut sample).unwrap_or(0.0)).clamp(0.06, 0.2);
     let differs = |a: &[f32; 3], b: &[f32; 3]| {
         // Most cells are plain tray: what is equal to 3 % in each channel is within any limit, and needs no logarithm.
         let equal = (0..3).all(|k| {
@@ -137,9 +136,14 @@ fn ln(x: f32) -> f32 {
 fn median_gains(now: &[[f32; 3]], empty: &[[f32; 3]]) -> [f32; 3] {
     [0, 1, 2].map(|k| {
         let mut ratios: Vec<f32> = now.iter().zip(empty).step_by(17).map(|(a, b)| (a[k] + 1.0) / (b[k] + 1.0)).collect();
-        ratios.sort_unstable_by(f32::total_cmp);
-        ratios.get(ratios.len() / 2).copied().unwrap_or(1.0).clamp(0.5, 2.0)
+        upper_median(&mut ratios).unwrap_or(1.0).clamp(0.5, 2.0)
     })
+}
+
+/// The value with as many above it as below, the upper of the two in the middle; reorders, and does not sort.
+fn upper_median(values: &mut [f32]) -> Option<f32> {
+    let middle = values.len() / 2;
+    (!values.is_empty()).then(|| *values.select_nth_unstable_by(middle, f32::total_cmp).1)
 }
 
 /// Cells that differ from the picture's border in colour: the last resort without depth and background.

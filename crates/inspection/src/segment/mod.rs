@@ -121,10 +121,16 @@ pub fn segment(frame: &RgbdFrame, background: Option<&EmptyTray>, params: &Segme
 /// As [`segment`], with the cells.
 pub(crate) fn analyse(frame: &RgbdFrame, background: Option<&EmptyTray>, params: &SegmentationParams) -> Result<Analysis, InspectionError> {
     check_sizes(frame, background)?;
-    match frame.depth.as_ref().filter(|d| d.valid_fraction() > 0.02) {
+    match frame.depth.as_ref().filter(|d| has_depth(d)) {
         Some(depth) => from_depth(frame, depth, background, params),
         None => from_color(frame, background),
     }
+}
+
+/// True when two of a hundred pixels have depth; most pictures show it in their first rows.
+fn has_depth(depth: &DepthImage) -> bool {
+    let data = depth.data();
+    data.iter().filter(|z| **z > 0.0).nth(data.len() / 50).is_some()
 }
 
 fn check_sizes(frame: &RgbdFrame, background: Option<&EmptyTray>) -> Result<(), InspectionError> {
