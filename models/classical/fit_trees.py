@@ -78,7 +78,7 @@ def arguments():
     args.add_argument("--real", help="cues of undamaged real goods")
     args.add_argument("--splits", help="training/splits.csv: real goods that it gives to tuning or test are left out")
     # The higher, the fewer alarms on scenes left out, and the less gross damage is found: `scenes left out` and `out of fold` tell.
-    args.add_argument("--real-weight", type=float, default=60.0)
+    args.add_argument("--real-weight", type=float, default=200.0)
     args.add_argument("--minor-weight", type=float, default=0.3, help="of slightly damaged items, which count as damaged")
     args.add_argument("--oblique", nargs="*", default=[], help="cues that cameras beside the tray give (booth_cues --oblique)")
     args.add_argument("--oblique-weight", type=float, default=0.5)
