@@ -225,3 +225,32 @@ fn solid_at(relief: &Relief, x: i32, y: i32) -> Option<usize> {
         .then(|| y as usize * relief.w + x as usize)
         .filter(|i| relief.inside[*i] && relief.z_m[*i] > 0.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every value of the square, looked at one by one.
+    fn by_force(values: &[f32], w: usize, r: usize, pick: fn(f32, f32) -> f32) -> Vec<Option<f32>> {
+        let h = values.len() / w;
+        let around = |i: usize| {
+            let (x, y) = (i % w, i / w);
+            let rows = y.saturating_sub(r)..(y + r + 1).min(h);
+            rows.flat_map(move |yy| (x.saturating_sub(r)..(x + r + 1).min(w)).map(move |xx| yy * w + xx))
+        };
+        (0..values.len()).map(|i| around(i).map(|j| values[j]).filter(|v| *v != f32::MIN).reduce(pick)).collect()
+    }
+
+    #[test]
+    fn extremes_are_those_of_the_square_and_gaps_do_not_count() {
+        for (w, h, r) in [(1, 1, 1), (7, 5, 1), (13, 9, 3), (4, 6, 5)] {
+            let values: Vec<f32> = (0..w * h).map(|i| if i % 5 == 2 { f32::MIN } else { ((i * 7919) % 31) as f32 }).collect();
+            let most: Vec<Option<f32>> =
+                extreme(&values, w, r, f32::MIN, f32::max).into_iter().map(|v| (v != f32::MIN).then_some(v)).collect();
+            let least: Vec<Option<f32>> =
+                extreme(&values, w, r, f32::MAX, f32::min).into_iter().map(|v| (v != f32::MAX).then_some(v)).collect();
+            assert_eq!(most, by_force(&values, w, r, f32::max), "{w} x {h}, {r}");
+            assert_eq!(least, by_force(&values, w, r, f32::min), "{w} x {h}, {r}");
+        }
+    }
+}

@@ -94,7 +94,6 @@ pub(crate) fn count_around(mask: &[bool], w: usize, r: usize) -> Vec<u16> {
 
 /// Majority filter over 3 × 3 cells: removes speckle, keeps straight borders in place.
 pub(crate) fn smooth(mask: &mut [bool], w: usize) {
-    let h = mask.len() / w;
     // Threes of a row, with an empty row above and below.
     let mut threes = vec![0u8; mask.len() + 2 * w];
     for (row, out) in mask.chunks_exact(w).zip(threes[w..].chunks_exact_mut(w)) {
@@ -102,7 +101,7 @@ pub(crate) fn smooth(mask: &mut [bool], w: usize) {
         out.iter_mut().zip(&row[1..]).for_each(|(o, m)| *o += u8::from(*m));
         out[1..].iter_mut().zip(row).for_each(|(o, m)| *o += u8::from(*m));
     }
-    for (y, row) in mask.chunks_exact_mut(w).enumerate().take(h) {
+    for (y, row) in mask.chunks_exact_mut(w).enumerate() {
         let line = |k: usize| &threes[(y + k) * w..(y + k + 1) * w];
         for (m, ((a, b), c)) in row.iter_mut().zip(line(0).iter().zip(line(1)).zip(line(2))) {
             *m = a + b + c >= 5;
