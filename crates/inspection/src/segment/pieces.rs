@@ -9,6 +9,8 @@ use crate::grid::Grid;
 const PIECE_SHARE: f32 = 0.35;
 /// Share of its convex outline that one item of several near pieces fills; two things that touch leave corners open.
 const COMPACT: f32 = 0.88;
+/// The same of pieces and the card between them, whose borders are ragged where tray and card are of one colour.
+const COMPACT_CARD: f32 = 0.8;
 /// Distance of such a piece, metres.
 const PIECE_GAP_M: f32 = 0.008;
 
@@ -23,7 +25,7 @@ pub(crate) fn gather_on_card(labels: &mut [u16], stained: &mut [bool], w: usize)
     }
     for (part, pieces) in on.iter().enumerate().skip(1).filter(|(_, p)| p.len() > 1) {
         let as_labels: Vec<u16> = connected.of.iter().map(|p| u16::from(*p as usize == part)).collect();
-        let Some(first) = pieces.first().copied().filter(|_| solidity(&as_labels, w, |_| true) > COMPACT) else {
+        let Some(first) = pieces.first().copied().filter(|_| solidity(&as_labels, w, |_| true) > COMPACT_CARD) else {
             continue;
         };
         for i in (0..labels.len()).filter(|i| as_labels[*i] != 0) {
@@ -76,14 +78,21 @@ pub(crate) fn gather_pieces(labels: &mut [u16], grid: &Grid) {
     }
 }
 
-/// Share of the convex outline of the chosen labels that they fill.
+/// Share of the convex outline of the chosen labels that they fill, with what they enclose: what shines or lets light through
+/// has no depth, and leaves holes.
 fn solidity(labels: &[u16], w: usize, chosen: impl Fn(u16) -> bool) -> f32 {
     let at = |i: usize| ((i % w) as f32, (i / w) as f32);
     // Only the ends of rows can lie on the outline.
     let is_set = |i: usize| labels[i] != 0 && chosen(labels[i]);
     let ends: Vec<(f32, f32)> =
         (0..labels.len()).filter(|i| is_set(*i) && (i % w == 0 || i % w + 1 == w || !is_set(i - 1) || !is_set(i + 1))).map(at).collect();
-    let count = (0..labels.len()).filter(|i| is_set(*i)).count() as f32;
+    let free: Vec<bool> = (0..labels.len()).map(|i| !is_set(i)).collect();
+    let around = parts(&free, w, |_, _| true);
+    let mut is_outside = vec![false; around.sizes.len()];
+    for i in (0..labels.len()).filter(|i| i % w == 0 || i % w + 1 == w || *i < w || i + w >= labels.len()) {
+        is_outside[around.of[i] as usize] = true;
+    }
+    let count = (0..labels.len()).filter(|i| !free[*i] || !is_outside[around.of[*i] as usize]).count() as f32;
     count / convex_area(&ends).max(1.0)
 }
 
@@ -140,6 +149,11 @@ mod tests {
             ("a lid beside its box", vec![(1, 20, 20, 40, 40), (2, 61, 30, 10, 10)], 1),
             ("four cans of a pack", vec![(1, 20, 20, 18, 18), (2, 40, 20, 18, 18), (3, 20, 40, 18, 18), (4, 40, 40, 18, 18)], 1),
             ("two boxes that touch at a corner", vec![(1, 20, 20, 30, 30), (2, 50, 45, 28, 28)], 2),
+            (
+                "a card around what has no depth",
+                vec![(1, 20, 20, 50, 12), (1, 20, 32, 12, 26), (1, 58, 32, 12, 26), (2, 20, 58, 50, 12)],
+                1,
+            ),
             ("a small thing apart", vec![(1, 20, 20, 40, 40), (2, 75, 30, 10, 10)], 2),
         ] {
             let (grid, mut labels) = labelled(&boxes);
