@@ -206,6 +206,30 @@ fn a_category_of_mvtec_is_judged_against_its_good_pictures() {
 }
 
 #[test]
+fn a_surface_that_cannot_be_registered_is_learnt_from_good_pictures() {
+    let dir = tempdir().unwrap();
+    let root = dir.path().join("sheet");
+    // Grain that differs from picture to picture; a scratch across it.
+    let picture = |seed: u32, scratch: bool| {
+        RgbImage::from_fn(96, 96, |x, y| {
+            let mut v = (y * 96 + x).wrapping_mul(2_654_435_761).wrapping_add(seed.wrapping_mul(40_503)).wrapping_mul(2_246_822_519);
+            v ^= v >> 15;
+            let level = 110 + (v % 40) as u8;
+            Rgb([if scratch && x.abs_diff(y) < 2 && (20..76).contains(&x) { level - 60 } else { level }; 3])
+        })
+    };
+    for (folder, count, scratch, first) in [("train/good", 10, false, 0), ("test/good", 6, false, 20), ("test/scratch", 6, true, 40)] {
+        std::fs::create_dir_all(root.join(folder)).unwrap();
+        for n in 0..count {
+            picture(first + n, scratch).save(root.join(folder).join(format!("{n}.png"))).unwrap();
+        }
+    }
+    let line = intact_ok(&["eval", text(&root), "--format", "mvtec", "--json"]);
+    let figures: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(figures["auroc"], 1.0, "scratches stand out of the grain: {line}");
+}
+
+#[test]
 fn a_wrong_folder_gets_one_sentence() {
     let dir = tempdir().unwrap();
     for (format, words) in [("kaputt", "query-test.parquet"), ("booth", "booth.json"), ("mvtec", "test/<type>")] {

@@ -162,7 +162,7 @@ struct Described {
 
 impl Described {
     fn of(color: &ColorImage) -> Described {
-        let (w, h, rgb) = shrunk(color);
+        let (w, h, rgb) = shrunk(color, WORKING_PX);
         let channels = channels(w, h, &rgb);
         let (columns, rows) = (w.div_ceil(STRIDE), h.div_ceil(STRIDE));
         let sums: Vec<Vec<f64>> = channels.iter().map(|c| integral(c, w)).collect();
@@ -186,11 +186,11 @@ impl Described {
     }
 }
 
-/// The picture with its longer side at most [`WORKING_PX`], by means of whole pixels; colours in [0, 1].
-fn shrunk(color: &ColorImage) -> (usize, usize, Vec<[f32; 3]>) {
+/// The picture with its longer side at most `longer_px`, by means of whole pixels; colours in [0, 1].
+pub(crate) fn shrunk(color: &ColorImage, longer_px: u32) -> (usize, usize, Vec<[f32; 3]>) {
     let (width, height) = (color.width() as usize, color.height() as usize);
     let longer = color.width().max(color.height());
-    let scale = f64::from(longer.min(WORKING_PX)) / f64::from(longer.max(1));
+    let scale = f64::from(longer.min(longer_px)) / f64::from(longer.max(1));
     let size = |n: usize| ((n as f64 * scale).round() as usize).max(1);
     let (w, h) = (size(width), size(height));
     let range = |k: usize, n: usize, of: usize| (k * of / n, ((k + 1) * of / n).max(k * of / n + 1).min(of));

@@ -11,7 +11,7 @@ use datasets::{Format, Reference, Sample, Shared, SharedCamera};
 use disposition::Policy;
 use evaluation::{Localisation, LocalisationScore};
 use inspection::{EmptyTray, Inspection, Inspector, overlay};
-use matching::{CUTOUT_MARGIN, Cutout, Gallery, GalleryOptions, PatchMemory, Picture};
+use matching::{ANOMALY_THRESHOLD, CUTOUT_MARGIN, Cutout, Gallery, GalleryOptions, Picture, Posed};
 use vision::{ColorImage, HeatMap, Rect, RgbdFrame};
 
 use super::super::crops::empty_trays;
@@ -66,9 +66,28 @@ struct Anomaly {
 struct Enrolled {
     references: Arc<[Reference]>,
     gallery: Gallery,
-    /// For what cannot be registered; `None` of a few references.
-    patches: Option<PatchMemory>,
+    /// Pictures that are taken alike, as MVTec's are; `None` of a few references.
+    posed: Option<Judges>,
 }
+
+/// What judges pictures that are taken alike.
+struct Judges {
+    posed: Posed,
+    usual: Usual,
+}
+
+/// The most that the others say of pristine pictures that were kept back: what they say beyond it counts.
+#[derive(Default)]
+struct Usual {
+    /// How far they differ from the references; `None` when most could not be compared, and chance decides which can.
+    differs: Option<f32>,
+    damage: f32,
+}
+
+/// References enrolled of a folder of pictures that are taken alike; more take memory and time, and add little.
+const MOST_POSED: usize = 240;
+/// References kept back to learn what is usual, when there are twice as many and more.
+const KEPT_BACK: usize = 12;
 
 impl Judge {
     pub fn new(root: &Path, format: Format, shared: Option<Shared>, inspector: Inspector, compares: bool) -> Result<Judge> {
@@ -101,10 +120,12 @@ impl Judge {
         let compared = self.compare(&frame, &inspection)?;
         let ms = from.elapsed().as_secs_f32() * 1e3;
         let damage = damage_of(sample, &inspection)?;
+        let posed = self.gallery.as_ref().and_then(|e| e.posed.as_ref());
+        let counts = posed.is_none_or(|judges| damage > judges.usual.damage);
         let anomaly = compared.as_ref().map(|a| a.score);
         self.localise(sample, &inspection, compared.as_ref())?;
         Ok(Verdict {
-            score: policy_score(damage, anomaly, self.inspector.params.damage_threshold),
+            score: policy_score(if counts { damage } else { 0.0 }, anomaly, self.inspector.params.damage_threshold),
             scorer: if inspection.engine == "none" {
                 inspection.model.clone()
             } else {
@@ -127,14 +148,36 @@ impl Judge {
         if !self.compares || sample.references.is_empty() || self.gallery.as_ref().is_some_and(|e| e.references == sample.references) {
             return Ok(());
         }
-        let pictures: Result<Vec<Picture>> = sample.references.iter().enumerate().map(|(n, r)| self.reference(n, r)).collect();
-        let pictures = pictures?;
-        let cutouts: Vec<Cutout> = pictures.iter().map(|p| p.cutout.clone()).collect();
-        let (gallery, _) = Gallery::new(pictures, GalleryOptions::default());
-        // The cell compares as it finds its items; posed pictures are judged patch by patch too.
-        let patches = if self.format == Format::Mvtec { PatchMemory::of(&cutouts) } else { None };
-        self.gallery = Some(Enrolled { references: sample.references.clone(), gallery, patches });
+        let is_posed = self.format == Format::Mvtec;
+        let step = if is_posed { sample.references.len().div_ceil(MOST_POSED) } else { 1 };
+        let chosen = sample.references.iter().step_by(step.max(1)).enumerate();
+        let pictures: Vec<Picture> = chosen.map(|(n, r)| self.reference(n, r)).collect::<Result<_>>()?;
+        let cutouts: Vec<Cutout> = if is_posed { pictures.iter().map(|p| p.cutout.clone()).collect() } else { Vec::new() };
+        // The cell compares as it finds its items; pictures that are taken alike are judged by their surface, too.
+        let posed = Posed::learn(&cutouts)?;
+        let every = if posed.is_some() && pictures.len() >= 2 * KEPT_BACK { pictures.len() / KEPT_BACK } else { usize::MAX };
+        let (kept_back, enrolled): (Vec<_>, Vec<_>) = pictures.into_iter().enumerate().partition(|(n, _)| n % every == every - 1);
+        let enrolled: Vec<Picture> = enrolled.into_iter().map(|(_, p)| p).collect();
+        let (gallery, _) = Gallery::new(enrolled, GalleryOptions::default());
+        let usual = self.usual(&gallery, kept_back.into_iter().map(|(_, p)| p.cutout))?;
+        let posed = posed.map(|posed| Judges { posed, usual });
+        self.gallery = Some(Enrolled { references: sample.references.clone(), gallery, posed });
         Ok(())
+    }
+
+    /// The most that the comparison and the scorer say of pristine pictures.
+    fn usual(&self, gallery: &Gallery, pristine: impl Iterator<Item = Cutout>) -> Result<Usual> {
+        let mut damage = 0.0f32;
+        let (mut asked, mut differs) = (0, Vec::new());
+        for cutout in pristine {
+            let frame = RgbdFrame { color: Arc::new(cutout.color().clone()), depth: None, intrinsics: None };
+            damage = damage.max(self.inspector.inspect(&frame, None, &mut |_| ())?.damage_score);
+            let judgement = gallery.judge(&gallery.prepare(cutout)?, PRODUCT)?;
+            asked += 1;
+            differs.extend(judgement.discrepancy.map(|d| d.score));
+        }
+        let most = differs.iter().copied().fold(ANOMALY_THRESHOLD, f32::max);
+        Ok(Usual { differs: (2 * differs.len() > asked).then_some(most), damage })
     }
 
     fn reference(&self, n: usize, reference: &Reference) -> Result<Picture> {
@@ -164,13 +207,17 @@ impl Judge {
             // The whole picture is the item: posed pictures, or nothing stands out of them.
             None => (Cutout::whole((*frame.color).clone()), Rect { x: 0, y: 0, w: width, h: height }),
         };
-        let odd = enrolled.patches.as_ref().and_then(|p| p.judge(&cutout));
+        let odd = enrolled.posed.as_ref().map(|p| p.posed.judge(&cutout)).transpose()?.flatten();
         let item = enrolled.gallery.prepare(cutout)?;
         let mut judgement = enrolled.gallery.judge(&item, PRODUCT)?;
         // In a picture that is no cutout, anything may look like a unit.
         judgement.units = judgement.units.filter(|_| self.format != Format::Mvtec);
+        let differs = match &enrolled.posed {
+            Some(judges) => judgement.anomaly_score().zip(judges.usual.differs).and_then(|(score, usual)| beyond(score, usual)),
+            None => judgement.anomaly_score(),
+        };
         // Whatever either of them sees.
-        let score = judgement.anomaly_score().into_iter().chain(odd.as_ref().map(|o| o.score)).reduce(f32::max);
+        let score = differs.into_iter().chain(odd.as_ref().map(|o| o.score)).reduce(f32::max);
         let map = match (judgement.discrepancy.map(|d| d.map), odd.map(|o| o.map)) {
             (Some(a), Some(b)) => {
                 let map = a.data().iter().zip(b.data()).map(|(a, b)| a.max(*b)).collect();
@@ -209,6 +256,11 @@ impl Judge {
         let inspection = self.inspect(sample, &frame)?;
         Ok(overlay(&frame.color, &inspection.mask, &inspection.heatmap))
     }
+}
+
+/// A score against the most that pristine pictures have: above one half beyond that, `None` up to it.
+fn beyond(score: f32, usual: f32) -> Option<f32> {
+    (score > usual).then(|| score * score / (score * score + usual * usual))
 }
 
 /// Damage, or an anomaly that decides by itself under the default policy, whichever is worse; both limits stand at the threshold.

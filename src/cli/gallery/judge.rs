@@ -9,7 +9,7 @@ use captures::load_rgbd;
 use clap::Args;
 use inspection::Inspector;
 use matching::{
-    ANOMALY_THRESHOLD, Cutout, FeatureOptions, FindingKind, Gallery, GalleryOptions, Identification, Judgement, PatchMemory, Scene,
+    ANOMALY_THRESHOLD, Cutout, FeatureOptions, FindingKind, Gallery, GalleryOptions, Identification, Judgement, Posed, Scene,
     store as pictures, store::Decoded,
 };
 use references::Store;
@@ -128,7 +128,7 @@ pub fn verify(args: &VerifyArgs) -> Result<ExitCode> {
     let store = args.common.read()?;
     let gallery = load(&store, Some(std::slice::from_ref(&args.product)))?;
     ensure!(!gallery.is_empty(), "product {} has no active reference in {}", args.product, args.common.url()?);
-    let posed = Posed::of(&store, &args.product)?;
+    let alike = TakenAlike::of(&store, &args.product)?;
     let perception = super::perception_of_one_item()?;
     let mut failed = 0;
     for image in &args.images {
@@ -137,8 +137,8 @@ pub fn verify(args: &VerifyArgs) -> Result<ExitCode> {
         match compare(&gallery, &args.product, image) {
             Ok(found) => {
                 tell(&mut line, &found);
-                if let Some(posed) = &posed {
-                    tell_odd(&mut line, posed, image);
+                if let Some(alike) = &alike {
+                    tell_odd(&mut line, alike, image);
                 }
                 line.ms = started.elapsed().as_secs_f64() * 1e3;
                 line.explained_away = explained_away(&found, &perception, image);
@@ -215,22 +215,22 @@ fn tell(line: &mut VerifyLine, Compared { judgement, rect }: &Compared) {
     }
 }
 
-/// The patches of a product's references, and how those were taken: only a picture taken alike can be judged by them.
-struct Posed {
-    memory: PatchMemory,
+/// A product whose references are taken alike, and how they were taken: only a picture taken alike can be judged by them.
+struct TakenAlike {
+    posed: Posed,
     /// All references are cut out of their background.
     all_cut_out: bool,
     /// Sizes of those that are not.
     whole: Vec<(u32, u32)>,
 }
 
-impl Posed {
+impl TakenAlike {
     /// `None` when they are too few to show what varies.
     fn of(store: &Store, product: &str) -> Result<Option<Self>> {
         let (enrolled, _) = store.enrolled(Some(&[product.to_owned()]), &GalleryOptions::default().features)?;
         let cutouts: Vec<Cutout> = enrolled.into_iter().map(|e| e.picture.cutout).collect();
         let whole: Vec<_> = cutouts.iter().filter(|c| !c.is_cut_out()).map(size_of).collect();
-        Ok(PatchMemory::of(&cutouts).map(|memory| Self { memory, all_cut_out: whole.is_empty(), whole }))
+        Ok(Posed::learn(&cutouts)?.map(|posed| Self { posed, all_cut_out: whole.is_empty(), whole }))
     }
 
     /// Whether the picture shows the item as the references do: cut out, or in a whole picture of their size.
@@ -244,10 +244,10 @@ fn size_of(cutout: &Cutout) -> (u32, u32) {
 }
 
 /// What patches that no reference has add to what the comparison found: all there is of what cannot be registered.
-fn tell_odd(line: &mut VerifyLine, posed: &Posed, image: &Path) {
+fn tell_odd(line: &mut VerifyLine, alike: &TakenAlike, image: &Path) {
     // Whether the picture can be read was seen before.
     let Ok(Decoded { cutout, rect, .. }) = pictures::read_whole(image) else { return };
-    let Some(odd) = Some(&cutout).filter(|c| posed.is_like(c)).and_then(|c| posed.memory.judge(c)) else { return };
+    let Some(odd) = Some(&cutout).filter(|c| alike.is_like(c)).and_then(|c| alike.posed.judge(c).ok().flatten()) else { return };
     match line.anomaly_score {
         Some(score) if score >= odd.score => return,
         // What was registered was compared as far as its coverage says; patches alone look at all of the picture.
