@@ -83,6 +83,9 @@ pub struct ScoreArgs {
     truth: PathBuf,
     /// Decision lines of `intact run --json`
     decisions: PathBuf,
+    /// What would have been decided at these thresholds of the damage score; to choose one by
+    #[arg(long, value_name = "T,T,…", value_delimiter = ',')]
+    thresholds: Vec<f32>,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -283,31 +286,73 @@ impl Group {
     }
 }
 
+/// What was decided of one capture: each of its items.
+#[derive(Debug, Default)]
+struct Decided {
+    is_sorted: bool,
+    /// Something else than the damage score keeps it from being sorted.
+    is_kept: bool,
+    damage_score: f32,
+}
+
+impl Decided {
+    /// Another decision of the same capture: it is sorted when all of its items are.
+    fn and(&mut self, line: &serde_json::Value) {
+        // What the default policy sorts with, and the score's own reason.
+        let scored = ["OK", "NO_REFERENCE", "DESIGN_CHANGE", "DAMAGE"];
+        self.is_sorted &= line["disposition"] == "SORT";
+        let reasons = line["reasons"].as_array().map_or(&[][..], Vec::as_slice);
+        self.is_kept |= reasons.is_empty() || reasons.iter().any(|r| !scored.iter().any(|s| r == s));
+        match line["damage_score"].as_f64() {
+            Some(score) => self.damage_score = self.damage_score.max(score as f32),
+            // What was not scored is not sorted at any threshold.
+            None => self.is_kept = true,
+        }
+    }
+
+    fn is_sorted_at(&self, threshold: Option<f32>) -> bool {
+        threshold.map_or(self.is_sorted, |t| !self.is_kept && self.damage_score <= t)
+    }
+}
+
+/// The decisions of every arrival.
+fn decided(path: &Path) -> Result<BTreeMap<String, Decided>> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let mut all: BTreeMap<String, Decided> = BTreeMap::new();
+    for line in text.lines().filter(|l| !l.trim().is_empty()) {
+        let line: serde_json::Value = serde_json::from_str(line).with_context(|| format!("{}: {line}", path.display()))?;
+        let id = arrival_of(line["item_id"].as_str().context("a decision line has no item_id")?).to_owned();
+        all.entry(id).or_insert_with(|| Decided { is_sorted: true, ..Decided::default() }).and(&line);
+    }
+    Ok(all)
+}
+
 fn score(args: &ScoreArgs) -> Result<ExitCode> {
     let read = |path: &Path| std::fs::read_to_string(path).with_context(|| path.display().to_string());
     let truth: SceneTruth =
         serde_json::from_str(&read(&args.truth)?).with_context(|| format!("{} is not a truth file", args.truth.display()))?;
-    let not_sorted = |d: &serde_json::Value| d["disposition"] != "SORT";
-    let mut sorted: BTreeMap<String, bool> = BTreeMap::new();
-    for line in read(&args.decisions)?.lines().filter(|l| !l.trim().is_empty()) {
-        let d: serde_json::Value = serde_json::from_str(line).with_context(|| format!("{}: {line}", args.decisions.display()))?;
-        let id = arrival_of(d["item_id"].as_str().context("a decision line has no item_id")?).to_owned();
-        *sorted.entry(id).or_insert(true) &= !not_sorted(&d);
-    }
-    let missing: BTreeSet<&str> = truth.items.iter().map(|i| i.item_id.as_str()).filter(|id| !sorted.contains_key(*id)).collect();
+    let decided = decided(&args.decisions)?;
+    let missing: BTreeSet<&str> = truth.items.iter().map(|i| i.item_id.as_str()).filter(|id| !decided.contains_key(*id)).collect();
     ensure!(missing.is_empty(), "{} item(s) of the truth were not decided, for example {}", missing.len(), missing.first().unwrap_or(&""));
-    let group = |of: &dyn Fn(&ItemTruth) -> bool| {
+    let group_at = |threshold: Option<f32>, of: &dyn Fn(&ItemTruth) -> bool| {
         let mut group = Group::default();
         for item in truth.items.iter().filter(|i| of(i)) {
             group.items += 1;
-            group.sorted += usize::from(sorted.get(&item.item_id).copied().unwrap_or(false));
+            group.sorted += usize::from(decided.get(&item.item_id).is_some_and(|d| d.is_sorted_at(threshold)));
         }
         group
     };
+    let group = |of: &dyn Fn(&ItemTruth) -> bool| group_at(None, of);
     let (intact, gross) = (group(&|i| !i.damaged), group(&|i| i.gross));
     let (lookalike, minor) = (group(&|i| !i.damaged && i.lookalike), group(&|i| i.damaged && !i.gross));
+    let at: Vec<(f32, Group, Group)> =
+        args.thresholds.iter().map(|t| (*t, group_at(Some(*t), &|i| !i.damaged), group_at(Some(*t), &|i| i.gross))).collect();
     if args.json {
-        say!("{}", serde_json::json!({ "seed": truth.seed, "intact": intact, "lookalike": lookalike, "minor": minor, "gross": gross }));
+        let at: Vec<_> =
+            at.iter().map(|(t, intact, gross)| serde_json::json!({ "threshold": t, "intact": intact, "gross": gross })).collect();
+        let groups = serde_json::json!({ "seed": truth.seed, "intact": intact, "lookalike": lookalike, "minor": minor, "gross": gross,
+            "thresholds": at });
+        say!("{groups}");
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = table::table(&["items", "n", "decided right", "share", "95 % interval"]);
@@ -315,6 +360,10 @@ fn score(args: &ScoreArgs) -> Result<ExitCode> {
     table.add_row(lookalike.row("of them with printed look-alikes", true));
     table.add_row(gross.row("grossly damaged, not sorted", false));
     table.add_row(minor.row("slightly damaged, not sorted", false));
+    for (threshold, intact, gross) in &at {
+        table.add_row(intact.row(&format!("at {threshold}: intact, sorted"), true));
+        table.add_row(gross.row(&format!("at {threshold}: grossly damaged, not sorted"), false));
+    }
     say!("{table}");
     let kinds: BTreeSet<&str> = truth.items.iter().flat_map(|i| &i.damage).map(|(k, _)| k.as_str()).collect();
     let by_kind = kinds.into_iter().map(|kind| {
@@ -323,4 +372,25 @@ fn score(args: &ScoreArgs) -> Result<ExitCode> {
     });
     say!("grossly damaged and not sorted, by kind: {}", by_kind.collect::<Vec<_>>().join(", "));
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threshold_moves_what_only_the_score_decided() {
+        let line = |disposition: &str, reasons: &[&str], score: Option<f32>| serde_json::json!({ "disposition": disposition, "reasons": reasons, "damage_score": score });
+        let at = |lines: &[serde_json::Value], threshold: f32| {
+            let mut decided = Decided { is_sorted: true, ..Decided::default() };
+            lines.iter().for_each(|l| decided.and(l));
+            (decided.is_sorted, decided.is_sorted_at(Some(threshold)))
+        };
+        let sorted = line("SORT", &["OK", "NO_REFERENCE"], Some(0.4));
+        assert_eq!((at(std::slice::from_ref(&sorted), 0.3), at(std::slice::from_ref(&sorted), 0.5)), ((true, false), (true, true)));
+        assert_eq!(at(&[line("SIDELINE", &["DAMAGE", "NO_REFERENCE"], Some(0.6))], 0.7), (false, true));
+        assert_eq!(at(&[line("SIDELINE", &["DAMAGE", "NO_PICK_POSE"], Some(0.6))], 0.7), (false, false), "no pose stays no pose");
+        assert_eq!(at(&[line("SIDELINE", &["MISSING_INPUT"], None)], 1.0), (false, false));
+        assert_eq!(at(&[sorted, line("SIDELINE", &["DAMAGE"], Some(0.8))], 0.5), (false, false), "one bad item keeps its capture");
+    }
 }
