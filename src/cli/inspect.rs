@@ -10,7 +10,7 @@ use clap::Args;
 use image::{GrayImage, ImageBuffer, Luma, RgbImage};
 use inspection::{
     DEFAULT_DAMAGE_THRESHOLD, EmptyTray, EngineKind, InspectedItem, Inspection, InspectionParams, Inspector, ModelChoice, Quality, Report,
-    overlay,
+    SegmentationParams, overlay,
 };
 use matching::{CUTOUT_MARGIN, Cutout, Gallery, GalleryOptions};
 use references::{GalleryUrl, Store};
@@ -42,6 +42,9 @@ pub struct InspectArgs {
     /// The same view without items: colour picture, and depth picture when there is one
     #[arg(long, value_name = "COLOR,DEPTH", value_delimiter = ',', num_args = 1)]
     background: Vec<PathBuf>,
+    /// The picture shows one item: pieces at its side are parts of it, as in a cell whose items arrive one by one
+    #[arg(long)]
+    one_item: bool,
     /// Pristine reference pictures, DIR/<product>/*.png, sqlite:PATH or postgres://…
     #[arg(long, value_name = "DIR")]
     references: Option<PathBuf>,
@@ -105,8 +108,8 @@ pub fn run(args: InspectArgs) -> Result<ExitCode> {
     let (frame, background) = load(&args)?;
     watch.lap("load");
     let engine = ModelChoice::from(args.model.as_str()).load(args.engine)?;
-    let params = InspectionParams { damage_threshold: args.threshold, ..InspectionParams::default() };
-    let inspector = Inspector { params, engine };
+    let segmentation = SegmentationParams { one_item: args.one_item, ..SegmentationParams::default() };
+    let inspector = Inspector { params: InspectionParams { segmentation, damage_threshold: args.threshold }, engine };
     watch.lap("model");
     let inspection = inspector.inspect(&frame, background.as_ref(), &mut |stage| watch.lap(stage))?;
     let matches = match &args.references {
