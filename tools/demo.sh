@@ -26,5 +26,6 @@ cat <<END
   $OUT/decisions.jsonl   one line a decision
   $OUT/demo.rrd          everything that was seen; look at it with: rerun $OUT/demo.rrd
                          (pip install rerun-sdk==0.36.3), or live in a browser: $INTACT run --source booth --serve
-  $OUT/demo_bag          the recorded run, as ros2 bag writes it; replay it with: $INTACT run --bag $OUT/demo_bag --lockstep
+  $OUT/demo_bag          the recorded run, as ros2 bag writes it; replay it with:
+                         $INTACT run --bag $OUT/demo_bag --references $OUT/references --lockstep
 END

@@ -61,6 +61,8 @@ type Frames = FramesPushed<Arc<Image>, Arc<Image>, Arc<CameraInfo>>;
 
 /// A changed camera_info is believed when it has come so often in a row.
 const STEADY: u32 = 3;
+/// How often the drift between the streams is said.
+const REPORT_NS: u64 = 1_000_000_000;
 /// Doubted camera_infos that are remembered: more than a frame waits for its partners.
 const DOUBTED_KEPT: usize = 64;
 /// Arrivals from these sources announce captures that stand for themselves: each brings its own camera_info.
@@ -110,6 +112,8 @@ pub(crate) struct Intake {
     /// Re-inspections under way, and who asked.
     asked: Vec<(Arc<ItemArrival>, Sender<Inspection>)>,
     now_ns: i64,
+    /// When the drift was last said.
+    reported_ns: i64,
 }
 
 impl Intake {
@@ -135,6 +139,7 @@ impl Intake {
             calibrations: (0..cameras).map(|_| Calibration::default()).collect(),
             asked: Vec::new(),
             now_ns: 0,
+            reported_ns: 0,
         })
     }
 
@@ -182,6 +187,7 @@ impl Intake {
                 Vec::new()
             }
         };
+        self.report(ports);
         ready.extend(self.waiting.passed(self.now_ns));
         self.jobs(ready)
     }
@@ -226,7 +232,12 @@ impl Intake {
         }
     }
 
-    fn report(&self, ports: &Ports) {
+    /// Says how far the streams drift apart, once a second of the cameras' time.
+    fn report(&mut self, ports: &Ports) {
+        if self.now_ns.abs_diff(self.reported_ns) < REPORT_NS {
+            return;
+        }
+        self.reported_ns = self.now_ns;
         ports.diagnostics.set("drift_ms", format!("{:.1}", self.assembler.drift().worst_ns() as f64 / 1e6));
     }
 

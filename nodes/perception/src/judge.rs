@@ -66,7 +66,9 @@ impl Stopwatch {
 }
 
 /// Inspects an item through every camera. The camera that sees several items, else the one that sees the worst damage,
-/// speaks for all: doubt counts. Where each camera sees one item at most, its scores by type are the highest of all cameras. Any view that cannot be used fails the inspection.
+/// speaks for all: doubt counts. Where each camera sees one item at most, its scores by type are the highest of all cameras, and what
+/// any of them doubts is doubted. Of a clutter, whose items are decided one by one, the camera that sees most of them speaks.
+/// Any view that cannot be used fails the inspection.
 /// The stages begin with the wait since its frame was there (`ready`).
 pub(crate) fn judge(item_id: &str, looks: &[Look<'_>], inspector: &Inspector, ready: Instant) -> Inspection {
     let mut watch = Stopwatch { from: ready, stages: Vec::new() };
@@ -81,8 +83,11 @@ pub(crate) fn judge(item_id: &str, looks: &[Look<'_>], inspector: &Inspector, re
             }
         }
     }
-    let worst =
-        seen.iter().max_by(|(_, a), (_, b)| (a.items.len() > 1).cmp(&(b.items.len() > 1)).then(a.damage_score.total_cmp(&b.damage_score)));
+    let one_item = inspector.params.segmentation.one_item;
+    // Of one item two views count like more: they are a contradiction, not a number.
+    let count = |s: &Seen| if one_item { s.items.len().min(2) } else { s.items.len() };
+    let many = |s: &Seen| if count(s) > 1 { count(s) } else { 0 };
+    let worst = seen.iter().max_by(|(_, a), (_, b)| many(a).cmp(&many(b)).then(a.damage_score.total_cmp(&b.damage_score)));
     let Some((look, inspection)) = worst else {
         return failed(item_id, "no camera is configured; set the parameter `cameras`".to_owned());
     };
@@ -94,19 +99,40 @@ pub(crate) fn judge(item_id: &str, looks: &[Look<'_>], inspector: &Inspector, re
     message
 }
 
-/// Raises the scores by type of the one item in view to what the other cameras see of it. Their boxes lie in other pictures: a score
-/// that another camera gave has no region here. Several items are not told apart between cameras, and stay as they are.
+/// Raises the scores by type of the one item in view to what the other cameras see of it, and takes over what they doubt. Their
+/// boxes lie in other pictures: a score that another camera gave has no region here. From a camera that sees nothing of it the
+/// item is hidden. Several items are not told apart between cameras, and stay as they are.
 fn fuse(message: &mut Inspection, seen: &[(&Look<'_>, Seen)]) {
     let [item] = message.instances.as_mut_slice() else { return };
     if seen.iter().any(|(_, s)| s.items.len() > 1) {
         return;
     }
-    let others = seen.iter().filter(|(look, _)| look.camera != message.camera);
-    for other in others.filter_map(|(_, s)| s.items.first()) {
+    for (_, other) in seen.iter().filter(|(look, _)| look.camera != message.camera) {
+        let Some(other) = other.items.first() else {
+            item.quality.occluded = true;
+            continue;
+        };
         for (own, defect) in item.defects.iter_mut().zip(&other.defects).filter(|(own, d)| d.score > own.score) {
             *own = DefectScore { region: RegionOfInterest::default(), ..defect_score(defect) };
         }
+        doubt(&mut item.quality, &quality(other));
     }
+}
+
+/// Any flag that one of two views raises; the measures behind them are the worse ones.
+fn doubt(own: &mut QualityFlags, other: &QualityFlags) {
+    *own = QualityFlags {
+        blurred: own.blurred | other.blurred,
+        clipped: own.clipped | other.clipped,
+        occluded: own.occluded | other.occluded,
+        overexposed: own.overexposed | other.overexposed,
+        underexposed: own.underexposed | other.underexposed,
+        depth_missing: own.depth_missing | other.depth_missing,
+        depth_unit_suspect: own.depth_unit_suspect | other.depth_unit_suspect,
+        background_missing: own.background_missing | other.background_missing,
+        depth_valid_fraction: own.depth_valid_fraction.min(other.depth_valid_fraction),
+        sharpness: own.sharpness.min(other.sharpness),
+    };
 }
 
 /// An inspection that could not be made; it never leads to SORT.
@@ -276,6 +302,80 @@ mod tests {
             color: Arc::new(vision::ros::color_to_ros(&frame.color, header.clone())),
             depth: frame.depth.as_ref().map(|d| Arc::new(vision::ros::depth_to_ros_mm(d, header.clone()))),
             info: frame.intrinsics.map(|k| Arc::new(vision::ros::intrinsics_to_ros(&k, header))),
+        }
+    }
+
+    #[test]
+    fn what_any_camera_doubts_is_doubted() {
+        let spec = booth::BoothSpec { seed: 22, width: 320, height: 240, products: 4, cameras: 2, ..booth::BoothSpec::default() };
+        let booth = booth::Booth::new(spec).unwrap();
+        let empty: Vec<RgbdFrame> = (0..2).map(|k| booth.background_of(k).unwrap()).collect();
+        let backgrounds: Vec<Background> = empty
+            .iter()
+            .map(|frame| {
+                let view = view_of(frame);
+                Background::new(Some(view.color), view.depth)
+            })
+            .collect();
+        let mut inspector = Inspector::default();
+        inspector.params.segmentation.one_item = true;
+        let judged = |views: [View; 2]| {
+            let looks: Vec<Look<'_>> =
+                (0..2).map(|k| Look { camera: ["top", "side"][k], view: &views[k], background: &backgrounds[k] }).collect();
+            judge("a", &looks, &inspector, Instant::now())
+        };
+        let mut asked = 0;
+        for capture in booth.captures(0..6) {
+            let (top, side) = (&capture.frame, &capture.beside[0].frame);
+            let whole = judged([view_of(top), view_of(side)]);
+            if whole.instances.len() != 1 || whole.instances[0].quality.depth_missing || whole.instances[0].quality.occluded {
+                continue;
+            }
+            asked += 1;
+            // Either camera loses its depth, or sees the tray alone: whoever speaks, the doubt is there.
+            let blind = |frame: &RgbdFrame| view_of(&RgbdFrame { depth: None, ..frame.clone() });
+            for views in [[view_of(top), blind(side)], [blind(top), view_of(side)]] {
+                let spoiled = judged(views);
+                assert!(spoiled.instances.len() != 1 || spoiled.instances[0].quality.depth_missing, "{}", capture.item_id);
+            }
+            let unseen = judged([view_of(top), view_of(&empty[1])]);
+            assert!(unseen.instances.len() != 1 || unseen.instances[0].quality.occluded, "{}", capture.item_id);
+        }
+        assert!(asked > 2, "{asked} captures show one item to both cameras");
+    }
+
+    #[test]
+    fn of_a_clutter_the_camera_that_sees_most_speaks() {
+        let spec = booth::BoothSpec {
+            seed: 23,
+            width: 320,
+            height: 240,
+            clutter: true,
+            products: 8,
+            damage_fraction: 0.8,
+            ..booth::BoothSpec::default()
+        };
+        let booth = booth::Booth::new(spec).unwrap();
+        let empty = booth.background_of(0).unwrap();
+        let background = {
+            let view = view_of(&empty);
+            Background::new(Some(view.color), view.depth)
+        };
+        let inspector = Inspector::default();
+        for capture in booth.captures(0..6) {
+            // Another camera whose right half is covered by the empty tray.
+            let half = |now: &[u8], then: &[u8], bytes: usize| -> Vec<u8> {
+                let row = 320 * bytes;
+                now.iter().zip(then).enumerate().map(|(i, (a, b))| if i % row < row / 2 { *a } else { *b }).collect()
+            };
+            let color = half(capture.frame.color.data(), empty.color.data(), 3);
+            let covered = RgbdFrame { color: Arc::new(vision::ColorImage::new(320, 240, color).unwrap()), depth: None, intrinsics: None };
+            let views = [view_of(&covered), view_of(&capture.frame)];
+            let looks: Vec<Look<'_>> =
+                (0..2).map(|k| Look { camera: ["half", "all"][k], view: &views[k], background: &background }).collect();
+            let alone: Vec<usize> = looks.chunks(1).map(|look| judge("a", look, &inspector, Instant::now()).instances.len()).collect();
+            let together = judge("a", &looks, &inspector, Instant::now()).instances.len();
+            assert!(together >= alone.iter().copied().max().unwrap() || alone.iter().all(|n| *n < 2), "{alone:?} {together}");
         }
     }
 

@@ -62,7 +62,8 @@ impl From<ImageError> for Unshown {
 struct Judged {
     item_id: String,
     color: Arc<ColorImage>,
-    region: Option<Rect>,
+    /// Of each of its instances, by number.
+    regions: Vec<(u16, Rect)>,
 }
 
 /// The scene and what it has to remember between messages.
@@ -158,7 +159,7 @@ impl Show {
         let mask = mask_from_ros(&inspection.mask).ok();
         let heatmap = heatmap_from_ros(&inspection.heatmap).ok();
         let boxes = convert::boxes(inspection);
-        let region = boxes.iter().map(|b| b.region).next();
+        let regions = boxes.iter().map(|b| (b.instance, b.region)).collect();
         self.scene.judged(
             at,
             &JudgedItem {
@@ -176,7 +177,7 @@ impl Show {
         if self.judged.len() >= AWAITING_COMPARISON {
             self.judged.pop_front();
         }
-        self.judged.push_back(Judged { item_id: inspection.item_id.clone(), color, region });
+        self.judged.push_back(Judged { item_id: inspection.item_id.clone(), color, regions });
         Ok(())
     }
 
@@ -186,15 +187,20 @@ impl Show {
             let line = format!("{} was not compared: {}", report.item_id, report.error);
             self.scene.text(at, Level::Error, "gallery", &line)?;
         }
-        let id = report.item_id.split('#').next().unwrap_or_default();
-        let judged = self.judged.iter().rev().find(|judged| judged.item_id == id);
+        // A report of one of several things in view is about its own region.
+        let (id, instance) = match report.item_id.rsplit_once('#') {
+            Some((id, number)) => (id, number.parse::<u16>().ok()),
+            None => (report.item_id.as_str(), None),
+        };
+        let judged = self.judged.iter().rev().find(|judged| judged.item_id == id || judged.item_id == report.item_id);
+        let region = judged.and_then(|j| j.regions.iter().find(|(k, _)| instance.is_none_or(|i| i == *k)).map(|(_, region)| *region));
         let reference = color_from_ros(&report.reference_image).ok();
         let discrepancy = heatmap_from_ros(&report.discrepancy).ok();
         let comparison = Comparison {
             reference: reference.as_ref(),
             discrepancy: discrepancy.as_ref(),
             color: judged.map(|judged| judged.color.as_ref()),
-            region: judged.and_then(|judged| judged.region),
+            region,
         };
         Ok(self.scene.compared(at, &comparison)?)
     }

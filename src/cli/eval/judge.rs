@@ -121,7 +121,8 @@ impl Judge {
         let ms = from.elapsed().as_secs_f32() * 1e3;
         let damage = damage_of(sample, &inspection)?;
         let posed = self.gallery.as_ref().and_then(|e| e.posed.as_ref());
-        let counts = posed.is_none_or(|judges| damage > judges.usual.damage);
+        // Of pictures that are taken alike others know more: the scorer counts where it alarms, and does so on no pristine one.
+        let counts = posed.is_none_or(|judges| damage > judges.usual.damage.max(self.inspector.params.damage_threshold));
         let anomaly = compared.as_ref().map(|a| a.score);
         self.localise(sample, &inspection, compared.as_ref())?;
         Ok(Verdict {
