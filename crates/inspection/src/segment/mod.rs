@@ -207,6 +207,7 @@ fn split(grid: &Grid, found: &mut Foreground, params: &SegmentationParams) -> Ve
     }
     if params.one_item {
         pieces::gather_on_card(&mut labels, &mut found.stained, grid.w);
+        pieces::gather_units(&mut labels, grid);
         pieces::gather_pieces(&mut labels, grid);
     }
     drop_small(&mut labels, grid, &found.see_through, params.min_item_area_m2);

@@ -11,6 +11,10 @@ const PIECE_SHARE: f32 = 0.35;
 const COMPACT: f32 = 0.88;
 /// The same of pieces and the card between them, whose borders are ragged where tray and card are of one colour.
 const COMPACT_CARD: f32 = 0.8;
+/// So many pieces of like size are the units of one pack, …
+const ALIKE: usize = 4;
+/// … when they are this share of all matter in their group.
+const ALIKE_SHARE: f32 = 0.7;
 /// Distance of such a piece, metres.
 const PIECE_GAP_M: f32 = 0.008;
 
@@ -32,6 +36,43 @@ pub(crate) fn gather_on_card(labels: &mut [u16], stained: &mut [bool], w: usize)
             labels[i] = first;
             stained[i] = false;
         }
+    }
+}
+
+/// Joins the units of a pack whose card or tray cannot be told from what it lies on: [`ALIKE`] pieces and more of like size, each near
+/// another, with what hangs on them. Two things that touch are never so many.
+pub(crate) fn gather_units(labels: &mut [u16], grid: &Grid) {
+    let most = usize::from(labels.iter().copied().max().unwrap_or(0));
+    let mut sizes = vec![0usize; most + 1];
+    let mut z_sum = 0.0f32;
+    for (l, z) in labels.iter().zip(&grid.z).filter(|(l, _)| **l != 0) {
+        sizes[usize::from(*l)] += 1;
+        z_sum += z;
+    }
+    let count: usize = sizes.iter().sum();
+    if sizes.iter().filter(|n| **n > 0).count() < ALIKE {
+        return;
+    }
+    let reach = grid.cells(PIECE_GAP_M / 2.0, z_sum / count.max(1) as f32).round().max(1.0) as usize;
+    let matter: Vec<bool> = labels.iter().map(|l| *l != 0).collect();
+    let near = parts(&dilate(&matter, grid.w, reach), grid.w, |_, _| true);
+    let mut groups = vec![BTreeSet::new(); near.sizes.len()];
+    for (group, l) in near.of.iter().zip(labels.iter()).filter(|(_, l)| **l != 0) {
+        groups[*group as usize].insert(*l);
+    }
+    for group in groups.iter().filter(|g| g.len() >= ALIKE) {
+        let mut by_size: Vec<usize> = group.iter().map(|l| sizes[usize::from(*l)]).collect();
+        by_size.sort_unstable();
+        let median = by_size[by_size.len() / 2];
+        let alike = || by_size.iter().filter(|n| **n * 2 > median && **n < median * 2);
+        let Some(first) = group
+            .first()
+            .copied()
+            .filter(|_| alike().count() >= ALIKE && alike().sum::<usize>() as f32 > ALIKE_SHARE * by_size.iter().sum::<usize>() as f32)
+        else {
+            continue;
+        };
+        labels.iter_mut().filter(|l| group.contains(l)).for_each(|l| *l = first);
     }
 }
 
@@ -158,6 +199,22 @@ mod tests {
         ] {
             let (grid, mut labels) = labelled(&boxes);
             gather_pieces(&mut labels, &grid);
+            assert_eq!(count(&labels), left, "{what}");
+        }
+    }
+
+    #[test]
+    fn many_alike_are_the_units_of_one_pack() {
+        let unit = |n: u16| (n, 20 + 12 * usize::from((n - 1) % 4), 20 + 12 * usize::from((n - 1) / 4), 10, 10);
+        for (what, boxes, left) in [
+            ("eight domes and a scrap of card", (1..=8).map(unit).chain([(9, 68, 20, 6, 8)]).collect(), 1),
+            ("three domes", (1..=3).map(unit).collect(), 3),
+            ("four things far apart", (0..4).map(|k| (k + 1, 20 * usize::from(k) + 5, 40, 8, 8)).collect(), 4),
+            ("a box among domes", (1..=4).map(unit).chain([(9, 20, 32, 60, 40)]).collect(), 5),
+        ] as [(&str, Vec<_>, usize); 4]
+        {
+            let (grid, mut labels) = labelled(&boxes);
+            gather_units(&mut labels, &grid);
             assert_eq!(count(&labels), left, "{what}");
         }
     }
