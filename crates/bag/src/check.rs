@@ -15,8 +15,6 @@ use crate::{Bag, BagError, BagMessage};
 const GAP_FACTOR: f64 = 3.0;
 /// Streams with fewer messages have no rate worth judging.
 const MIN_FOR_RATE: usize = 10;
-/// Mean depths outside these metres mean a wrong unit.
-const PLAUSIBLE_DEPTH_M: std::ops::RangeInclusive<f32> = 0.02..=50.0;
 const ITEM_ARRIVAL: &str = "/item_arrival";
 
 /// How bad a finding is.
@@ -186,7 +184,7 @@ impl Checker {
         let depth = vision::ros::depth_from_ros(&image).map_err(|e| e.to_string())?;
         let (sum, count) = depth.data().iter().filter(|d| **d > 0.0).fold((0f64, 0u32), |(s, n), d| (s + f64::from(*d), n + 1));
         let mean_m = (sum / f64::from(count.max(1))) as f32;
-        if count > 0 && !PLAUSIBLE_DEPTH_M.contains(&mean_m) {
+        if count > 0 && !vision::CELL_DEPTH_M.contains(&mean_m) {
             self.cameras.entry(namespace.to_string()).or_default().odd_depth_m.get_or_insert(mean_m);
         }
         Ok(())

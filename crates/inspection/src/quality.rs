@@ -1,7 +1,7 @@
 //! What limits trust in a picture of an item.
 
 use serde::{Deserialize, Serialize};
-use vision::RgbdFrame;
+use vision::{CELL_DEPTH_M, RgbdFrame};
 
 use crate::segment::{Instance, Segmentation};
 
@@ -11,8 +11,6 @@ const SHARPNESS_FLOOR: f32 = 6.0;
 const EXPOSURE_SHARE: f32 = 0.35;
 /// Share of an item's pixels that must have depth.
 const DEPTH_SHARE: f32 = 0.35;
-/// A cell's cameras stand between these distances, metres; depth far outside is in the wrong unit.
-const RANGE_M: (f32, f32) = (0.12, 6.0);
 
 /// Share of an item's outline before which something nearer stands, above which a part of it is hidden.
 const HIDDEN_SHARE: f32 = 0.08;
@@ -51,7 +49,7 @@ pub fn is_depth_unit_suspect(frame: &RgbdFrame) -> bool {
     frame.depth.as_ref().is_some_and(|d| {
         let mut some: Vec<f32> = d.data().iter().step_by(101).copied().filter(|z| *z > 0.0).collect();
         some.sort_unstable_by(f32::total_cmp);
-        some.get(some.len() / 2).is_some_and(|z| !(RANGE_M.0..=RANGE_M.1).contains(z))
+        some.get(some.len() / 2).is_some_and(|z| !CELL_DEPTH_M.contains(z))
     })
 }
 

@@ -149,5 +149,8 @@ fn depth_that_is_missing_or_in_another_unit_is_named() {
     for capture in &line.captures {
         assert!(is_depth_unit_suspect(&redepthed(&capture.frame, |_, _, z| z * 1000.0)), "{}", capture.item_id);
         assert!(!is_depth_unit_suspect(&capture.frame), "{}", capture.item_id);
+        // A camera half as high whose tenths of a millimetre are read as millimetres, and the other way round.
+        assert!(is_depth_unit_suspect(&redepthed(&capture.frame, |_, _, z| z / 2.0 * 10.0)), "{}", capture.item_id);
+        assert!(is_depth_unit_suspect(&redepthed(&capture.frame, |_, _, z| z / 10.0)), "{}", capture.item_id);
     }
 }

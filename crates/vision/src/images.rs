@@ -223,6 +223,10 @@ impl LabelMask {
     }
 }
 
+/// Typical distances of what a cell's cameras see, metres: from the nearest that a depth camera measures to a gantry. Typical depth outside
+/// is in the wrong unit: tenths of a millimetre that are read as millimetres from 0.35 m on, millimetres that are read as metres always.
+pub const CELL_DEPTH_M: std::ops::RangeInclusive<f32> = 0.12..=3.5;
+
 /// What one camera saw at one moment: colour, depth aligned to it where there is any, and the pinhole model of both.
 #[derive(Clone, Debug)]
 pub struct RgbdFrame {
