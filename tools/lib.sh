@@ -12,10 +12,16 @@ step() {
     shift 2
     printf '\n\033[1m── %s\033[0m\n' "$name"
     if ! "$@"; then
-        printf '\n\033[1;31mfailed: %s\033[0m (after %d s)\n  how to mend it: %s\n' "$name" $((SECONDS - from)) "$hint" >&2
+        STEP_TABLE+=$(minutes_of "$name (failed)" "$from")$'\n'
+        step_table >&2
+        printf '\n\033[1;31mfailed: %s\033[0m\n  how to mend it: %s\n' "$name" "$hint" >&2
         exit 1
     fi
-    STEP_TABLE+=$(printf '  %5.1f min  %s' "$(awk "BEGIN{print ($SECONDS-$from)/60}")" "$name")$'\n'
+    STEP_TABLE+=$(minutes_of "$name" "$from")$'\n'
+}
+
+minutes_of() {
+    printf '  %5.1f min  %s' "$(awk "BEGIN{print ($SECONDS-$2)/60}")" "$1"
 }
 
 step_table() {
