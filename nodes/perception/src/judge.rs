@@ -83,12 +83,8 @@ pub(crate) fn judge(item_id: &str, looks: &[Look<'_>], inspector: &Inspector, re
             }
         }
     }
-    let one_item = inspector.params.segmentation.one_item;
-    // Of one item two views count like more: they are a contradiction, not a number.
-    let count = |s: &Seen| if one_item { s.items.len().min(2) } else { s.items.len() };
-    let many = |s: &Seen| if count(s) > 1 { count(s) } else { 0 };
-    let worst = seen.iter().max_by(|(_, a), (_, b)| many(a).cmp(&many(b)).then(a.damage_score.total_cmp(&b.damage_score)));
-    let Some((look, inspection)) = worst else {
+    let views: Vec<(usize, f32)> = seen.iter().map(|(_, s)| (s.items.len(), s.damage_score)).collect();
+    let Some((look, inspection)) = speaker(&views, inspector.params.segmentation.one_item).and_then(|k| seen.get(k)) else {
         return failed(item_id, "no camera is configured; set the parameter `cameras`".to_owned());
     };
     let frame_stamps = looks.iter().map(|l| l.view.color.header.stamp.clone()).collect();
@@ -97,6 +93,18 @@ pub(crate) fn judge(item_id: &str, looks: &[Look<'_>], inspector: &Inspector, re
     watch.lap("message");
     message.timings = watch.stages;
     message
+}
+
+/// Which camera speaks for all, of the number of items and the damage score that each sees. `None` without a camera.
+fn speaker(views: &[(usize, f32)], one_item: bool) -> Option<usize> {
+    // Of one item two views count like more: they are a contradiction, not a number.
+    let many = |items: usize| match if one_item { items.min(2) } else { items } {
+        0 | 1 => 0,
+        several => several,
+    };
+    let of = |(items, score): (usize, f32)| (many(items), score);
+    let order = |a: (usize, f32), b: (usize, f32)| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1));
+    (0..views.len()).max_by(|a, b| order(of(views[*a]), of(views[*b])))
 }
 
 /// Raises the scores by type of the one item in view to what the other cameras see of it, and takes over what they doubt. Their
@@ -342,6 +350,24 @@ mod tests {
             assert!(unseen.instances.len() != 1 || unseen.instances[0].quality.occluded, "{}", capture.item_id);
         }
         assert!(asked > 2, "{asked} captures show one item to both cameras");
+    }
+
+    #[test]
+    fn who_speaks_for_several_cameras() {
+        for (views, one_item, expected) in [
+            (&[][..], true, None),
+            (&[(1, 0.2), (1, 0.7), (1, 0.3)][..], true, Some(1)),
+            (&[(1, 0.9), (2, 0.1)], true, Some(1)),
+            (&[(0, 0.0), (1, 0.1)], true, Some(1)),
+            // Of one item: three parts say no more than two, so the worst of the contradictions speaks.
+            (&[(2, 0.9), (3, 0.1)], true, Some(0)),
+            // Of a clutter each item is decided: the camera that sees most of them speaks, whatever the scores.
+            (&[(2, 0.9), (3, 0.1)], false, Some(1)),
+            (&[(3, 0.1), (2, 0.9)], false, Some(0)),
+            (&[(3, 0.1), (3, 0.9), (1, 1.0)], false, Some(1)),
+        ] {
+            assert_eq!(speaker(views, one_item), expected, "{views:?}, one item: {one_item}");
+        }
     }
 
     #[test]

@@ -66,6 +66,19 @@ struct Judged {
     regions: Vec<(u16, Rect)>,
 }
 
+/// The judged picture that a gallery report is about, and the region in it: `<item>#<k>` is one of several things in view and has
+/// its own region; an item whose own id ends like that is found by its whole id.
+fn compared_part<'a>(judged: &'a VecDeque<Judged>, report_id: &str) -> Option<(&'a Judged, Option<Rect>)> {
+    let newest = |id: &str| judged.iter().rev().find(|judged| judged.item_id == id);
+    let first = |judged: &'a Judged| (judged, judged.regions.first().map(|(_, region)| *region));
+    let instance = || {
+        let (id, number) = report_id.rsplit_once('#')?;
+        let (judged, number) = (newest(id)?, number.parse::<u16>().ok()?);
+        Some((judged, judged.regions.iter().find(|(k, _)| *k == number).map(|(_, region)| *region)))
+    };
+    newest(report_id).map(first).or_else(instance)
+}
+
 /// The scene and what it has to remember between messages.
 pub(crate) struct Show {
     scene: Scene,
@@ -187,13 +200,8 @@ impl Show {
             let line = format!("{} was not compared: {}", report.item_id, report.error);
             self.scene.text(at, Level::Error, "gallery", &line)?;
         }
-        // A report of one of several things in view is about its own region.
-        let (id, instance) = match report.item_id.rsplit_once('#') {
-            Some((id, number)) => (id, number.parse::<u16>().ok()),
-            None => (report.item_id.as_str(), None),
-        };
-        let judged = self.judged.iter().rev().find(|judged| judged.item_id == id || judged.item_id == report.item_id);
-        let region = judged.and_then(|j| j.regions.iter().find(|(k, _)| instance.is_none_or(|i| i == *k)).map(|(_, region)| *region));
+        let (judged, region) = compared_part(&self.judged, &report.item_id).unzip();
+        let region = region.flatten();
         let reference = color_from_ros(&report.reference_image).ok();
         let discrepancy = heatmap_from_ros(&report.discrepancy).ok();
         let comparison = Comparison {
@@ -264,5 +272,40 @@ impl Show {
             self.last_pose_ns.insert(frame.to_owned(), stamp_ns);
         }
         due
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_in_a_clutter_is_about_its_own_region() {
+        let color = Arc::new(ColorImage::new(1, 1, vec![0; 3]).unwrap());
+        let rect = |x| Rect { x, y: 0, w: 1, h: 1 };
+        let judged =
+            |id: &str, regions: &[(u16, Rect)]| Judged { item_id: id.into(), color: Arc::clone(&color), regions: regions.to_vec() };
+        // Numbers are names, not places; `c#2` is an item whose own id looks like an instance's.
+        let all = VecDeque::from([
+            judged("a", &[(1, rect(10))]),
+            judged("c", &[(3, rect(33)), (2, rect(22))]),
+            judged("c#7", &[(1, rect(70))]),
+            judged("empty", &[]),
+        ]);
+        let region = |id: &str| compared_part(&all, id).map(|(judged, region)| (judged.item_id.as_str(), region.map(|r| r.x)));
+        for (id, expected) in [
+            ("a", Some(("a", Some(10)))),
+            ("c#2", Some(("c", Some(22)))),
+            ("c#3", Some(("c", Some(33)))),
+            ("c#4", Some(("c", None))),
+            ("c#7", Some(("c#7", Some(70)))),
+            ("empty", Some(("empty", None))),
+            ("unknown", None),
+            ("unknown#1", None),
+            ("a#x", None),
+        ] {
+            assert_eq!(region(id), expected, "{id}");
+        }
     }
 }
