@@ -125,9 +125,15 @@ impl Plan {
             .or_else(|| C::Params::specs().into_iter().find(|s| s.name == name).map(|s| s.default))
     }
 
+    /// What was set of a node's parameters, by files and above them; the rest has its default.
+    pub fn given(&self, node: &str) -> BTreeMap<String, ParameterValue> {
+        let mut parameters = self.parameters.for_node(&self.namespace, node);
+        parameters.extend(self.overrides.get(node).into_iter().flatten().cloned());
+        parameters
+    }
+
     fn node<C: Component>(&self) -> NodeOverrides {
-        let mut parameters: Vec<_> = self.parameters.for_node(&self.namespace, C::NAME).into_iter().collect();
-        parameters.extend(self.overrides.get(C::NAME).into_iter().flatten().cloned());
+        let parameters = self.given(C::NAME).into_iter().collect();
         NodeOverrides { namespace: Some(self.namespace.clone()), parameters, remaps: self.remaps.clone(), ..NodeOverrides::default() }
     }
 }

@@ -7,9 +7,11 @@ use intact_msgs::msg::{Decision, Outcome};
 /// Accounts of one run. Ids of instances (`<arrival>#<k>`) belong to their arrival.
 #[derive(Debug, Default)]
 pub struct Tally {
-    arrivals: BTreeSet<String>,
+    /// How often each id was announced.
+    arrivals: BTreeMap<String, usize>,
     decided: BTreeMap<String, u8>,
-    decided_twice: BTreeSet<String>,
+    /// How often each id was decided.
+    decisions: BTreeMap<String, usize>,
     outcomes: BTreeMap<String, u8>,
     reasons: BTreeMap<String, usize>,
     latencies_ms: Vec<f32>,
@@ -35,14 +37,13 @@ pub struct Summary {
 impl Tally {
     /// An item was born.
     pub fn arrival(&mut self, item_id: &str) {
-        self.arrivals.insert(item_id.to_owned());
+        *self.arrivals.entry(item_id.to_owned()).or_default() += 1;
     }
 
     /// An item, or an instance of it, was decided.
     pub fn decision(&mut self, decision: &Decision) {
-        if self.decided.insert(decision.item_id.clone(), decision.disposition).is_some() {
-            self.decided_twice.insert(decision.item_id.clone());
-        }
+        self.decided.insert(decision.item_id.clone(), decision.disposition);
+        *self.decisions.entry(decision.item_id.clone()).or_default() += 1;
         for reason in &decision.reasons {
             *self.reasons.entry(reason.clone()).or_default() += 1;
         }
@@ -59,7 +60,7 @@ impl Tally {
     /// Arrivals without any disposition.
     pub fn undecided(&self) -> Vec<&str> {
         let instances: BTreeSet<&str> = self.decided.keys().map(|id| arrival_of(id)).collect();
-        self.arrivals.iter().map(String::as_str).filter(|id| !instances.contains(id) && !self.decided.contains_key(*id)).collect()
+        self.arrivals.keys().map(String::as_str).filter(|id| !instances.contains(id) && !self.decided.contains_key(*id)).collect()
     }
 
     /// Decided items of which nobody has heard since.
@@ -67,9 +68,10 @@ impl Tally {
         self.decided.keys().map(String::as_str).filter(|id| !self.outcomes.contains_key(*id)).collect()
     }
 
-    /// Items with more than one disposition: must stay empty, except for ids that were announced twice.
+    /// Items with more dispositions than announcements: must stay empty. An id that was announced twice stands for two items.
     pub fn decided_twice(&self) -> Vec<&str> {
-        self.decided_twice.iter().map(String::as_str).collect()
+        let announced = |id: &str| self.arrivals.get(id).or_else(|| self.arrivals.get(arrival_of(id))).copied().unwrap_or(1);
+        self.decisions.iter().filter(|(id, times)| **times > announced(id)).map(|(id, _)| id.as_str()).collect()
     }
 
     /// True when every arrival has its disposition.
@@ -83,7 +85,7 @@ impl Tally {
         let mut reasons: Vec<_> = self.reasons.iter().map(|(r, n)| (r.clone(), *n)).collect();
         reasons.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         Summary {
-            arrivals: self.arrivals.len(),
+            arrivals: self.arrivals.values().sum(),
             decisions: self.decided.len(),
             by_disposition: [of(Decision::SORT), of(Decision::SIDELINE), of(Decision::REIMAGE)],
             reasons,
@@ -136,6 +138,13 @@ mod tests {
         assert!(tally.decided_twice().is_empty());
         tally.decision(&decided("a", Decision::SIDELINE));
         assert_eq!(tally.decided_twice(), ["a"]);
+        tally.arrival("a");
+        assert!(tally.decided_twice().is_empty(), "two items of one id, each with its disposition");
+        tally.arrival("b");
+        for _ in 0..2 {
+            tally.decision(&decided("b#1", Decision::SIDELINE));
+        }
+        assert_eq!(tally.decided_twice(), ["b#1"], "of a clutter's instance too");
     }
 
     #[test]

@@ -154,6 +154,9 @@ fn print_info(info: &Info) {
         table.add_row(vec![topic.name.clone().into(), topic.type_name.clone().into(), table::number(topic.messages)]);
     }
     say!("{table}");
+    for (key, value) in &info.custom_data {
+        say!("{key}: {value}");
+    }
     for problem in &info.problems {
         say!("problem: {problem}");
     }

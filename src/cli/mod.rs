@@ -20,6 +20,7 @@ mod gallery;
 mod inspect;
 mod listed;
 mod params;
+mod provenance;
 mod run;
 mod table;
 
@@ -106,8 +107,11 @@ fn print_line(text: std::fmt::Arguments<'_>) {
 /// Logs go to stderr, warnings and worse unless `INTACT_LOG` says otherwise; what the nodes say goes to `/rosout` too, as ROS
 /// has it from `info` on.
 fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("INTACT_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,rustdds=error,ros2_client=error,mio=error"));
+    let wanted = std::env::var("INTACT_LOG").ok().filter(|directives| !directives.is_empty());
+    let filter = node_kit::log_filter(wanted.as_deref().unwrap_or("warn")).unwrap_or_else(|error| {
+        eprintln!("intact: INTACT_LOG cannot be read ({error}); use debug, info, warn or error, or `info,transport=debug`");
+        tracing_subscriber::EnvFilter::new("warn")
+    });
     // A second initialisation (in tests) keeps the first one.
     let terminal = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_filter(filter);
     let rosout = node_kit::rosout::layer().with_filter(tracing_subscriber::filter::LevelFilter::INFO);

@@ -23,7 +23,7 @@ use serde::Serialize;
 use transport::{Carrier, ContextOptions, DiscoveryRange};
 use viewer::Viewer;
 
-use super::table;
+use super::{provenance, table};
 use crate::cell::{Cell, News, Plan, Summary, Tally};
 
 /// Where pictures and arrivals come from when there is no bag.
@@ -288,6 +288,15 @@ fn plan(args: &RunArgs) -> Result<Plan> {
         ] {
             time(&mut plan, "use_sim_time", true);
         }
+    }
+    if plan.recorder {
+        let made_with = provenance::entries(&plan);
+        plan.set::<Recorder>("metadata", made_with);
+    }
+    if let Some(bag) = &args.bag
+        && let Some(sentence) = provenance::missing(bag, &bag::Bag::open(bag)?.custom_data(), &plan)
+    {
+        eprintln!("intact: {sentence}");
     }
     Ok(plan)
 }

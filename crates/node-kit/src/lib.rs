@@ -28,7 +28,7 @@ pub use params::{ParameterType, Parameters, Shared, field_spec};
 #[doc(hidden)]
 pub use params::{field_value as __field_value, with_range as __with_range};
 pub use ports::{Mode, Ports};
-pub use process::main;
+pub use process::{log_filter, main};
 pub use worker::{Stop, Worker};
 
 pub use transport::{ParameterError, ParameterSpec, ParameterValue};

@@ -53,13 +53,25 @@ fn init_logs(level: Option<&str>) -> anyhow::Result<()> {
     let level = level.map(|l| l.replace(":=", "=").to_lowercase().replace("fatal", "error"));
     let directives = level.or_else(|| std::env::var("RUST_LOG").ok().filter(|v| !v.is_empty())).unwrap_or_else(|| "info".to_owned());
     let filter = || {
-        EnvFilter::try_new(&directives)
+        log_filter(&directives)
             .map_err(|e| anyhow::anyhow!("log level `{directives}` cannot be read ({e}); use debug, info, warn or error"))
     };
     let terminal = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter()?);
     // A second subscriber, as in tests, is none of our business.
     let _ = tracing_subscriber::registry().with(terminal).with(rosout::layer().with_filter(filter()?)).try_init();
     Ok(())
+}
+
+/// A filter of logs, `info` or `info,transport=debug`. What the middleware says of its own inner workings is left out, errors apart,
+/// unless a directive names it (`rustdds=info`): pages of it would hide what the nodes say.
+///
+/// # Errors
+/// When a directive cannot be read.
+pub fn log_filter(directives: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
+    const MIDDLEWARE: [&str; 3] = ["rustdds", "ros2_client", "mio"];
+    let named = |library: &&str| directives.split(',').any(|d| d.trim().starts_with(*library));
+    let quiet: Vec<String> = MIDDLEWARE.iter().filter(|library| !named(library)).map(|library| format!("{library}=error")).collect();
+    EnvFilter::try_new([&quiet[..], &[directives.to_owned()]].concat().join(","))
 }
 
 fn run<C: Component>(ros: &RosArgs) -> Result<(), NodeError> {
@@ -160,6 +172,47 @@ mod tests {
         assert!(ask(&["--help"]).unwrap().unwrap().contains("number  (integer; default 1; at start)"));
         assert!(ask(&["--describe", "yaml"]).unwrap().unwrap().contains("number: 1"));
         assert!(ask(&["--nonsense"]).unwrap_err().to_string().contains("`--nonsense` is unknown"));
+    }
+
+    /// What is printed of three messages: a node's, and two of the middleware.
+    fn printed(directives: &str) -> Vec<&'static str> {
+        let lines = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let to = std::sync::Arc::clone(&lines);
+        let make = move || Lines(std::sync::Arc::clone(&to));
+        let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(make).with_filter(log_filter(directives).unwrap());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            tracing::info!(target: "camera::replay", "node");
+            tracing::warn!(target: "rustdds::rtps::writer", "chatter");
+            tracing::error!(target: "rustdds::rtps::writer", "trouble");
+        });
+        let text = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+        ["node", "chatter", "trouble"].into_iter().filter(|word| text.contains(word)).collect()
+    }
+
+    struct Lines(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_middlewares_chatter_does_not_hide_the_nodes_words() {
+        for (directives, expected) in [
+            ("info", &["node", "trouble"][..]),
+            ("debug", &["node", "trouble"]),
+            ("error", &["trouble"]),
+            ("info,rustdds=info", &["node", "chatter", "trouble"]),
+            ("rustdds::rtps=warn,info", &["node", "chatter", "trouble"]),
+        ] {
+            assert_eq!(printed(directives), expected, "{directives}");
+        }
     }
 
     #[test]
