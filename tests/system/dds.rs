@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use intact_msgs::msg::{Decision, Outcome};
+use intact_msgs::msg::{Decision, Inspection, Outcome};
 use ros_interfaces::Message;
 use ros_interfaces::diagnostic_msgs::msg::DiagnosticArray;
 use ros_interfaces::rosbag2_interfaces::srv::Resume;
@@ -102,7 +102,9 @@ fn node(name: &str, parameters: &[(&str, &str)], domain: u16) -> Process {
 struct Watch {
     node: Node,
     context: Context,
-    alive: Arc<Mutex<BTreeSet<String>>>,
+    /// What each node last said of itself.
+    said: Arc<Mutex<BTreeMap<String, BTreeMap<String, String>>>>,
+    inspected: Arc<Mutex<BTreeSet<String>>>,
     decided: Arc<Mutex<Vec<Arc<Decision>>>>,
     ended: Arc<Mutex<Vec<Arc<Outcome>>>>,
     _subscriptions: Vec<Subscription>,
@@ -117,17 +119,24 @@ impl Watch {
     fn on(domain: u16) -> Watch {
         let context = Context::new(ContextOptions::dds(domain, DiscoveryRange::Localhost)).unwrap();
         let node = context.node(NodeOptions::new("watch")).unwrap();
-        let alive: Arc<Mutex<BTreeSet<String>>> = Arc::default();
+        let said: Arc<Mutex<BTreeMap<_, BTreeMap<_, _>>>> = Arc::default();
+        let inspected: Arc<Mutex<BTreeSet<String>>> = Arc::default();
         let (decided, ended) = (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<Vec<_>>>::default());
-        let (a, d, e) = (Arc::clone(&alive), Arc::clone(&decided), Arc::clone(&ended));
-        let names = move |m: Arc<DiagnosticArray>| a.lock().unwrap().extend(m.status.iter().map(|s| s.name.clone()));
+        let (s, i, d, e) = (Arc::clone(&said), Arc::clone(&inspected), Arc::clone(&decided), Arc::clone(&ended));
+        let hear = move |m: Arc<DiagnosticArray>| {
+            for status in &m.status {
+                let values = status.values.iter().map(|v| (v.key.clone(), v.value.clone())).collect();
+                s.lock().unwrap().insert(status.name.clone(), values);
+            }
+        };
         let _subscriptions = vec![
-            node.subscribe("/diagnostics", Qos::event(), names).unwrap(),
+            node.subscribe("/diagnostics", Qos::event(), hear).unwrap(),
+            node.subscribe("inspection", Qos::event(), move |m: Arc<Inspection>| i.lock().unwrap().extend([m.item_id.clone()])).unwrap(),
             node.subscribe("decision", Qos::event(), move |m| d.lock().unwrap().push(m)).unwrap(),
             node.subscribe("outcome", Qos::event(), move |m| e.lock().unwrap().push(m)).unwrap(),
         ];
         context.start().unwrap();
-        Watch { node, context, alive, decided, ended, _subscriptions }
+        Watch { node, context, said, inspected, decided, ended, _subscriptions }
     }
 
     fn until(what: &str, holds: impl Fn() -> bool) {
@@ -140,10 +149,20 @@ impl Watch {
 
     /// Waits until the nodes speak, and lets the paused camera go.
     fn begin(&self, nodes: &[&str]) {
-        let missing = || nodes.iter().filter(|n| !self.alive.lock().unwrap().contains(**n)).count();
+        self.until_heard(nodes);
+        self.node.client::<Resume>("/camera/resume").unwrap().call(Default::default(), PATIENCE).unwrap();
+    }
+
+    /// Waits until the nodes speak.
+    fn until_heard(&self, nodes: &[&str]) {
+        let missing = || nodes.iter().filter(|n| !self.said.lock().unwrap().contains_key(**n)).count();
         Self::until("the nodes' diagnostics", || missing() == 0);
         std::thread::sleep(DISCOVERY);
-        self.node.client::<Resume>("/camera/resume").unwrap().call(Default::default(), PATIENCE).unwrap();
+    }
+
+    /// What a node last said of itself under a key.
+    fn said(&self, node: &str, key: &str) -> Option<String> {
+        self.said.lock().unwrap().get(node)?.get(key).cloned()
     }
 
     /// Waits until so many items are decided and have come to their end.
@@ -187,6 +206,8 @@ fn the_same_bag_through_one_process_a_node() {
     let camera = node("camera_node", &[("source", "bag"), ("bag", &bag), ("start_paused", "true")], domain);
     watch.begin(&["/recorder", "/robot", "/decision", "/gallery", "/perception", "/camera"]);
     watch.until_done(6);
+    let drift_ms = watch.said("/perception", "drift_ms").map(|said| said.parse::<f64>());
+    assert!(matches!(drift_ms, Some(Ok(ms)) if (0.0..1_000.0).contains(&ms)), "perception says how far the streams drift: {drift_ms:?}");
     assert_eq!(camera.terminate(), Some(0));
     for process in others.into_iter().rev() {
         assert_eq!(process.terminate(), Some(0), "SIGTERM ends a node in good order");
@@ -227,15 +248,19 @@ fn decisions_after_killing(victim: &str, seed: u32) -> Vec<Decision> {
     let path = |name: &str| dir.path().join(name).display().to_string();
     let (bag, references, record, ledger) = (path("scene"), path("references"), path("record"), path("ledger.sqlite"));
     let mut others = BTreeMap::from([
-        ("recorder", node("recorder_node", &[("output", &record)], domain)),
+        ("recorder", node("recorder_node", &[("output", &record), ("flush_period_s", "0.1")], domain)),
+        ("viewer", node("viewer_node", &[("rrd_path", &path("run.rrd"))], domain)),
         ("robot", node("robot_node", &[], domain)),
         ("decision", node("decision_node", &[("ledger_path", &ledger)], domain)),
         ("gallery", node("gallery_node", &[("references_dir", &references)], domain)),
         ("perception", node("perception_node", &[], domain)),
     ]);
     others.insert("camera", node("camera_node", &[("source", "bag"), ("bag", &bag), ("start_paused", "true")], domain));
-    watch.begin(&["/recorder", "/robot", "/decision", "/gallery", "/perception", "/camera"]);
+    watch.begin(&["/recorder", "/viewer", "/robot", "/decision", "/gallery", "/perception", "/camera"]);
     Watch::until("the first decision", || !watch.decided.lock().unwrap().is_empty());
+    if victim == "recorder" {
+        std::thread::sleep(Duration::from_secs(1)); // the first decision reaches the disk
+    }
     drop(others.remove(victim).unwrap()); // SIGKILL
     match victim {
         "camera" => std::thread::sleep(Duration::from_secs(6)), // longer than any deadline
@@ -246,8 +271,11 @@ fn decisions_after_killing(victim: &str, seed: u32) -> Vec<Decision> {
         process.terminate();
     }
     let info = counts(&record);
-    let arrived = if victim == "camera" { messages(&info, "/item_arrival") } else { 4 };
-    assert_eq!(messages(&info, "/decision"), arrived, "{victim} killed: {info}");
+    match victim {
+        "recorder" => assert!(messages(&info, "/decision") > 0, "what was written before is readable: {info}"),
+        "camera" => assert_eq!(messages(&info, "/decision"), messages(&info, "/item_arrival"), "{victim} killed: {info}"),
+        _ => assert_eq!(messages(&info, "/decision"), 4, "{victim} killed: {info}"),
+    }
     let recorded = bag::Bag::open(Path::new(&record)).unwrap();
     let of = |m: &bag::BagMessage| (&*m.topic == "/decision").then(|| Decision::from_cdr(&m.data).unwrap());
     recorded.messages().filter_map(Result::ok).filter_map(|m| of(&m)).collect()
@@ -267,4 +295,50 @@ fn a_node_killed_in_mid_run_never_means_sort() {
     }
     // Without a robot every item is still decided.
     decisions_after_killing("robot", 90_014);
+}
+
+#[test]
+fn a_killed_recorder_or_viewer_is_not_in_the_lines_way() {
+    for (victim, seed) in [("recorder", 90_017), ("viewer", 90_018)] {
+        let recorded = decisions_after_killing(victim, seed);
+        assert!(recorded.iter().all(|d| !d.item_id.is_empty() && !d.reasons.is_empty()), "{recorded:?}");
+    }
+}
+
+/// Killed in mid-run and started again, the decision node goes on from its ledger: what it had decided is not sorted again,
+/// what it had not is decided now.
+#[test]
+fn a_decision_node_that_was_killed_goes_on_from_its_ledger() {
+    let domain = claim_domain();
+    let watch = Watch::on(domain);
+    let dir = tempfile::tempdir().unwrap();
+    scene(dir.path(), 90_016, 3, &["--damaged", "0"]);
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (bag, ledger) = (path("scene"), path("ledger.sqlite"));
+    let decision = || node("decision_node", &[("ledger_path", &ledger), ("run_id", "shift")], domain);
+    let camera = || node("camera_node", &[("source", "bag"), ("bag", &bag), ("start_paused", "true")], domain);
+    let _others = ["robot_node", "gallery_node", "perception_node"].map(|name| node(name, &[], domain));
+    let (victim, first_camera) = (decision(), camera());
+    watch.begin(&["/robot", "/decision", "/gallery", "/perception", "/camera"]);
+    Watch::until("the first decision", || !watch.decided.lock().unwrap().is_empty());
+    drop(victim); // SIGKILL
+    Watch::until("the inspection of what nobody decides", || watch.inspected.lock().unwrap().len() == 3);
+    std::thread::sleep(Duration::from_secs(2)); // longer than a decision takes
+    let before: BTreeSet<String> = watch.decided.lock().unwrap().drain(..).map(|d| d.item_id.clone()).collect();
+    assert!(before.len() < 3, "killed too late to say anything");
+    drop(first_camera);
+    for node in ["/decision", "/camera"] {
+        watch.said.lock().unwrap().remove(node);
+    }
+    let _again = (decision(), camera());
+    watch.begin(&["/decision", "/camera"]);
+    Watch::until("every item's decision", || watch.decided.lock().unwrap().len() == 3);
+    for decision in watch.decided.lock().unwrap().iter() {
+        let twice = decision.reasons.iter().any(|reason| reason == Decision::DUPLICATE_ITEM);
+        assert_eq!(twice, before.contains(&decision.item_id), "{before:?} were decided before: {decision:?}");
+        assert!(!twice || decision.disposition == Decision::SIDELINE, "{decision:?}");
+    }
+    let ledger = disposition::Ledger::open(Path::new(&ledger)).unwrap();
+    assert_eq!(ledger.decisions("shift").unwrap().len(), 3, "one entry an item");
+    ledger.verify().unwrap();
 }
