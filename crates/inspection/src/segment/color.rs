@@ -85,19 +85,13 @@ pub(crate) fn is_structured(colors: &[[f32; 3]]) -> bool {
 pub(crate) fn changed_colors(now: &[[f32; 3]], empty: &[[f32; 3]], w: usize) -> Vec<bool> {
     let gain = median_gains(now, empty);
     let h = now.len() / w;
-    let mut sample: Vec<f32> = (0..now.len()).step_by(13).map(|i| shift(&now[i], &empty[i], &gain).0).collect();
+    let (now, empty) = (logarithms(now, &[1.0; 3], w), logarithms(empty, &gain, w));
+    let mut sample: Vec<f32> = (0..now.len()).step_by(13).map(|i| shift(&now[i], &empty[i]).0).collect();
     // Most of the picture is tray: its median tells the noise, eight times that is no noise.
     let hue_limit = (8.0 * upper_median(&mut sample).unwrap_or(0.0)).clamp(0.06, 0.2);
     let differs = |a: &[f32; 3], b: &[f32; 3]| {
-        // Most cells are plain tray: what is equal to 3 % in each channel is within any limit, and needs no logarithm.
-        let equal = (0..3).all(|k| {
-            let (a, b) = (a[k] + FLOOR, b[k] * gain[k] + FLOOR);
-            (a - b).abs() < 0.03 * b
-        });
-        !equal && {
-            let (hue, brightness) = shift(a, b, &gain);
-            hue > hue_limit || !(-0.75..=0.25).contains(&brightness)
-        }
+        let (hue, brightness) = shift(a, b);
+        hue > hue_limit || !(-0.75..=0.25).contains(&brightness)
     };
     let mut mask = vec![false; now.len()];
     bands(&mut mask, w, |rows, out| {
@@ -113,10 +107,20 @@ pub(crate) fn changed_colors(now: &[[f32; 3]], empty: &[[f32; 3]], w: usize) -> 
     mask
 }
 
-/// How far a colour moved: largest departure of a channel from the common brightness, and that brightness, both as
-/// logarithms of ratios.
-fn shift(a: &[f32; 3], b: &[f32; 3], gain: &[f32; 3]) -> (f32, f32) {
-    let ratio = [0, 1, 2].map(|k| ln((a[k] + FLOOR) / (b[k] * gain[k] + FLOOR)));
+/// Logarithms of colours under a gain: each cell's once, as it is compared with up to nine others.
+fn logarithms(cells: &[[f32; 3]], gain: &[f32; 3], w: usize) -> Vec<[f32; 3]> {
+    let mut out = vec![[0.0f32; 3]; cells.len()];
+    bands(&mut out, w, |rows, out| {
+        for (out, cell) in out.iter_mut().zip(&cells[rows.start * w..]) {
+            *out = [0, 1, 2].map(|k| ln(cell[k] * gain[k] + FLOOR));
+        }
+    });
+    out
+}
+
+/// How far a colour moved, of logarithms: largest departure of a channel from the common brightness, and that brightness.
+fn shift(a: &[f32; 3], b: &[f32; 3]) -> (f32, f32) {
+    let ratio = [0, 1, 2].map(|k| a[k] - b[k]);
     let mean = (ratio[0] + ratio[1] + ratio[2]) / 3.0;
     (ratio.iter().map(|r| (r - mean).abs()).fold(0.0, f32::max), mean)
 }

@@ -21,6 +21,10 @@ const PIECE_GAP_M: f32 = 0.008;
 /// Joins pieces that stand on one flat patch of foreign colour when all of it together is compact: the bubbles of a
 /// blister on its card. The patch becomes part of the item.
 pub(crate) fn gather_on_card(labels: &mut [u16], stained: &mut [bool], w: usize) {
+    let first = labels.iter().copied().find(|l| *l != 0);
+    if labels.iter().all(|l| *l == 0 || Some(*l) == first) {
+        return;
+    }
     let matter: Vec<bool> = labels.iter().zip(stained.iter()).map(|(l, s)| *l != 0 || *s).collect();
     let connected = parts(&matter, w, |_, _| true);
     let mut on = vec![BTreeSet::new(); connected.sizes.len()];
@@ -95,6 +99,9 @@ pub(crate) fn gather_pieces(labels: &mut [u16], grid: &Grid) {
         for (l, _) in labels.iter().zip(&near).filter(|(l, n)| **n && **l != 0 && usize::from(**l) != main) {
             candidate[usize::from(*l)] = true;
         }
+        if !candidate.contains(&true) {
+            return;
+        }
         let small = |l: usize| (sizes[l] as f32) < PIECE_SHARE * sizes[main] as f32;
         let mut joins: Vec<bool> = (0..=most).map(|l| candidate[l] && small(l)).collect();
         if !joins.contains(&true) {
@@ -122,19 +129,32 @@ pub(crate) fn gather_pieces(labels: &mut [u16], grid: &Grid) {
 /// Share of the convex outline of the chosen labels that they fill, with what they enclose: what shines or lets light through
 /// has no depth, and leaves holes.
 fn solidity(labels: &[u16], w: usize, chosen: impl Fn(u16) -> bool) -> f32 {
-    let at = |i: usize| ((i % w) as f32, (i / w) as f32);
-    // Only the ends of rows can lie on the outline.
-    let is_set = |i: usize| labels[i] != 0 && chosen(labels[i]);
-    let ends: Vec<(f32, f32)> =
-        (0..labels.len()).filter(|i| is_set(*i) && (i % w == 0 || i % w + 1 == w || !is_set(i - 1) || !is_set(i + 1))).map(at).collect();
-    let free: Vec<bool> = (0..labels.len()).map(|i| !is_set(i)).collect();
+    let set: Vec<bool> = labels.iter().map(|l| *l != 0 && chosen(*l)).collect();
+    let Some((set, w)) = with_margin(&set, w) else { return 0.0 };
+    // Only the ends of rows can lie on the outline; the margin keeps them off the border.
+    let is_end = |i: &usize| set[*i] && (!set[i - 1] || !set[i + 1]);
+    let ends: Vec<(f32, f32)> = (0..set.len()).filter(is_end).map(|i| ((i % w) as f32, (i / w) as f32)).collect();
+    let free: Vec<bool> = set.iter().map(|s| !s).collect();
     let around = parts(&free, w, |_, _| true);
-    let mut is_outside = vec![false; around.sizes.len()];
-    for i in (0..labels.len()).filter(|i| i % w == 0 || i % w + 1 == w || *i < w || i + w >= labels.len()) {
-        is_outside[around.of[i] as usize] = true;
-    }
-    let count = (0..labels.len()).filter(|i| !free[*i] || !is_outside[around.of[*i] as usize]).count() as f32;
+    // The margin is one part, the first: what is free and no part of it is enclosed.
+    let outside = around.of[0];
+    let count = around.of.iter().filter(|part| **part != outside).count() as f32;
     count / convex_area(&ends).max(1.0)
+}
+
+/// The smallest box of cells that holds all set ones, with one more free cell on every side, and its width. `None` when none is set.
+fn with_margin(set: &[bool], w: usize) -> Option<(Vec<bool>, usize)> {
+    let rows: Vec<usize> = set.chunks_exact(w).enumerate().filter(|(_, row)| row.contains(&true)).map(|(y, _)| y).collect();
+    let (top, bottom) = (*rows.first()?, *rows.last()?);
+    let inside = &set[top * w..(bottom + 1) * w];
+    let left = inside.chunks_exact(w).filter_map(|row| row.iter().position(|s| *s)).min()?;
+    let right = inside.chunks_exact(w).filter_map(|row| row.iter().rposition(|s| *s)).max()?;
+    let width = right - left + 3;
+    let mut out = vec![false; width * (bottom - top + 3)];
+    for (own, row) in out[width..].chunks_exact_mut(width).zip(inside.chunks_exact(w)) {
+        own[1..width - 1].copy_from_slice(&row[left..=right]);
+    }
+    Some((out, width))
 }
 
 /// Area of the convex outline around cells (each one cell wide), from its support lines every five degrees.
@@ -201,6 +221,21 @@ mod tests {
             gather_pieces(&mut labels, &grid);
             assert_eq!(count(&labels), left, "{what}");
         }
+    }
+
+    #[test]
+    fn what_is_enclosed_counts_and_the_pictures_border_is_no_wall() {
+        let ring = |x: usize, y: usize| {
+            let (_, labels) = labelled(&[(1, x, y, 30, 6), (1, x, y + 24, 30, 6), (1, x, y, 6, 30), (1, x + 24, y, 6, 30)]);
+            solidity(&labels, W, |_| true)
+        };
+        // Anywhere in the picture, also in its corners.
+        for (x, y) in [(30, 40), (0, 0), (70, 70), (0, 70)] {
+            assert!((ring(x, y) - 1.0).abs() < 0.02, "{x} {y}: {}", ring(x, y));
+        }
+        let (_, open) = labelled(&[(1, 0, 0, 30, 6), (1, 0, 24, 30, 6), (1, 24, 0, 6, 30)]);
+        assert!(solidity(&open, W, |_| true) < 0.7, "a bay at the border is not enclosed by it");
+        assert_eq!(solidity(&[0; W * 4], W, |_| true), 0.0);
     }
 
     #[test]

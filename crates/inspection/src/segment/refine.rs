@@ -113,14 +113,18 @@ pub(crate) fn to_picture(labels: &[u16], grid: &Grid, depth: &DepthImage) -> Opt
         for (y, line) in rows.zip(lines.chunks_exact_mut(row_len)) {
             let row = (y / grid.step).min(grid.h - 1) * grid.w;
             let depths = &depth.data()[y * row_len..(y + 1) * row_len];
-            for (cx, (labels_out, zs)) in line.chunks_mut(grid.step).zip(depths.chunks(grid.step)).enumerate() {
-                let i = row + cx.min(grid.w - 1);
-                if at_border[i] {
-                    for (label, z) in labels_out.iter_mut().zip(zs) {
-                        *label = border_label(labels, grid, i, *z);
-                    }
-                } else {
-                    labels_out.fill(labels[i]);
+            let mut x = 0;
+            for run in labels[row..row + grid.w].chunk_by(|a, b| a == b) {
+                let end = x + run.len() * grid.step;
+                line[x..end].fill(run[0]);
+                x = end;
+            }
+            // Columns that fill no cell belong to the last one.
+            line[x..].fill(labels[row + grid.w - 1]);
+            for cx in (0..grid.w).filter(|cx| at_border[row + cx]) {
+                let end = if cx + 1 == grid.w { row_len } else { (cx + 1) * grid.step };
+                for x in cx * grid.step..end {
+                    line[x] = border_label(labels, grid, row + cx, depths[x]);
                 }
             }
         }
