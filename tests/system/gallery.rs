@@ -391,6 +391,25 @@ fn learn_something(desk: &Desk) {
 }
 
 #[test]
+fn what_a_person_put_into_quarantine_waits_in_the_list_too() {
+    Desk::each("what_a_person_put_into_quarantine_waits_in_the_list_too", |desk| {
+        let picture = desk.save("side.png", &print(21, 180, 140));
+        let enrolled = desk.run(&["enrol", "--product", "tea", "--quarantine", &picture]);
+        let name = enrolled[0]["reference"].as_str().unwrap();
+        let listed = desk.run(&["proposals", "list"]);
+        assert_eq!(
+            (listed.len(), listed[0]["name"].as_str(), listed[0]["state"].as_str()),
+            (1, Some(name), Some("quarantined")),
+            "{listed:?}"
+        );
+        desk.run(&["proposals", "confirm", "--product", "tea", "--reference", name]);
+        assert!(desk.run(&["proposals", "list"]).is_empty());
+        let tea = desk.run(&["list"]).into_iter().find(|p| p["product"] == "tea").unwrap();
+        assert_eq!(tea["active"], 2, "{tea}");
+    });
+}
+
+#[test]
 fn proposals_are_listed_confirmed_rejected_and_rolled_back() {
     Desk::each("proposals_are_listed_confirmed_rejected_and_rolled_back", |desk| {
         learn_something(desk);

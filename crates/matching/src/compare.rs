@@ -14,6 +14,7 @@ use crate::findings::{Finding, findings};
 use crate::gallery::{LookAt, Reference, glance, match_view};
 use crate::light::relit;
 use crate::register::{Displacement, MIN_AGREEING, homography, warped};
+use crate::shape::{Outline, outline};
 use crate::{Gallery, Item, MatchError, cv};
 
 /// Anomaly scores above it are not what intact items show; chosen on `examples/booth_exam.rs` (see the README).
@@ -110,6 +111,8 @@ struct Comparison {
     agreement: f32,
     flatness: f32,
     turn_rad: f32,
+    /// `None`: the reference was seen from another side.
+    outline: Option<Outline>,
 }
 
 impl Comparison {
@@ -200,7 +203,11 @@ fn compare_view(item: &Item, scaled: &Scaled, reference: &Reference) -> Result<O
     let tolerance_px = 3.0 / scaled.scale;
     let (cutout_from_reference, flatness) = homography(consensus, &item.features, &reference.features, tolerance_px)?;
     let work_from_cutout = Matrix3::new_scaling(scaled.scale);
-    let (rgb, mask) = laid_over(reference, &(work_from_cutout * cutout_from_reference), scaled.size())?;
+    let work_from_reference = work_from_cutout * cutout_from_reference;
+    // A reference that is part of a thing, or a picture without a mask, has no outline of its own.
+    let has_outline = item.cutout.is_cut_out() && reference.cutout.is_cut_out() && !reference.is_partial;
+    let outline = if has_outline { outline(&scaled.mask, &reference.cutout, &work_from_reference)? } else { None };
+    let (rgb, mask) = laid_over(reference, &work_from_reference, scaled.size())?;
     let trusted = trusted_region(item, scaled, consensus)?;
     let inside = both(&[&scaled.mask, &mask, &trusted])?;
 
@@ -219,7 +226,7 @@ fn compare_view(item: &Item, scaled: &Scaled, reference: &Reference) -> Result<O
     let compared_px = opencv::core::count_non_zero(&rim)? as usize;
     let agreement = agreement(item, scaled, consensus, &rim)?;
     let turn_rad = cutout_from_reference[(1, 0)].atan2(cutout_from_reference[(0, 0)]) as f32;
-    Ok(Some(Comparison { map, compared: rim, registered, compared_px, agreement, flatness, turn_rad }))
+    Ok(Some(Comparison { map, compared: rim, registered, compared_px, agreement, flatness, turn_rad, outline }))
 }
 
 /// The reference's colours and mask in the item's view; shrunk by area first, so that fine print does not alias.
@@ -284,6 +291,8 @@ struct Merged {
     compared: Vec<u8>,
     /// The comparison that shows most of the item.
     best: Option<(Comparison, String)>,
+    /// The outline of the reference that fits best.
+    outline: Option<Outline>,
 }
 
 /// What is left of the item once labels are taken out, and how far it differs.
@@ -298,7 +307,7 @@ struct Judgement {
 impl Merged {
     fn new(scaled: &Scaled) -> Self {
         let n = (scaled.size().width * scaled.size().height) as usize;
-        Self { map: vec![f32::INFINITY; n], compared: vec![0; n], best: None }
+        Self { map: vec![f32::INFINITY; n], compared: vec![0; n], best: None, outline: None }
     }
 
     fn add(&mut self, comparison: Option<Comparison>, reference: &Reference) -> Result<(), MatchError> {
@@ -308,6 +317,11 @@ impl Merged {
             if *inside > 0 {
                 (*m, *c) = (m.min(*d), 255);
             }
+        }
+        if let Some(outline) = &comparison.outline
+            && self.outline.as_ref().is_none_or(|best| outline.share() < best.share())
+        {
+            self.outline = Some(outline.clone());
         }
         if self.best.as_ref().is_none_or(|(best, _)| comparison.compared_px > best.compared_px) {
             self.best = Some((comparison, reference.full_name()));
@@ -332,25 +346,30 @@ impl Merged {
         let labelled = labels.iter().any(|l| *l > 0);
         let compared_px = compared.iter().filter(|c| **c > 0).count();
         let coverage = compared_px as f32 / scaled.area_px.max(1) as f32;
-        let score = score(&map, &compared, compared_px).max(if labelled { LABEL_SCORE } else { 0.0 });
+        let outline = self.outline.as_ref().map_or(0.0, Outline::score);
+        let score = score(&map, &compared, compared_px).max(if labelled { LABEL_SCORE } else { 0.0 }).max(outline);
         Ok((map, Judgement { compared, labels, coverage, score }))
     }
 
     fn finish(self, item: &Item, scaled: &Scaled) -> Result<Option<Discrepancy>, MatchError> {
         let (map, Judgement { compared, labels, coverage, score }) = self.judge(scaled)?;
+        let outline = self.outline.unwrap_or_default();
         let Some((best, reference)) = self.best.filter(|_| coverage >= MIN_COVERAGE) else { return Ok(None) };
         let (width, height) = (item.cutout.color().width(), item.cutout.color().height());
         let (rows, cols) = (scaled.size().height, scaled.size().width);
         let mut grown = Mat::default();
         let at_work = Mat::new_rows_cols_with_data(rows, cols, &map)?;
         imgproc::resize(&at_work, &mut grown, Size::new(width as i32, height as i32), 0.0, 0.0, imgproc::INTER_LINEAR)?;
+        let mut found = findings(&map, &labels, scaled.size(), scaled.scale, (width, height))?;
+        found.extend(outline.findings(scaled.scale, (width, height)));
+        found.sort_by(|a, b| b.score.total_cmp(&a.score));
         let compared = cv::resized_mask(&cv::from_bytes(cols as u32, rows as u32, &compared)?, width as i32, height as i32)?;
         Ok(Some(Discrepancy {
             map: HeatMap::new(width, height, grown.data_typed::<f32>()?.to_vec())?,
             compared: compared.data_bytes()?.to_vec(),
             score,
             coverage: coverage.min(1.0),
-            findings: findings(&map, &labels, scaled.size(), scaled.scale, (width, height))?,
+            findings: found,
             agreement: best.agreement,
             flatness: best.flatness,
             turn_rad: best.turn_rad,

@@ -23,6 +23,10 @@ pub enum FindingKind {
     Addition,
     /// A countable unit that the references show is not there.
     MissingUnit,
+    /// The item reaches beyond the outline that a reference of the same side has.
+    ExtraMatter,
+    /// Its outline is another one: part of it is gone, or moved.
+    ChangedShape,
     /// Anything else.
     ChangedRegion,
 }
@@ -33,6 +37,8 @@ impl FindingKind {
         match self {
             Self::Addition => "addition",
             Self::MissingUnit => "missing_unit",
+            Self::ExtraMatter => "extra_matter",
+            Self::ChangedShape => "changed_shape",
             Self::ChangedRegion => "changed_region",
         }
     }
@@ -82,8 +88,10 @@ pub(crate) fn findings(map: &[f32], labels: &[u8], work: Size, scale: f64, cutou
     Ok(found)
 }
 
-fn in_cutout(work: opencv::core::Rect, scale: f64, (width, height): (u32, u32)) -> Rect {
+/// A box at the working size in pixels of the cutout, at least one pixel of it.
+pub(crate) fn in_cutout(work: opencv::core::Rect, scale: f64, (width, height): (u32, u32)) -> Rect {
     let at = |v: i32, end: u32| ((f64::from(v) / scale).round() as u32).min(end);
-    let (x, y) = (at(work.x, width), at(work.y, height));
-    Rect { x, y, w: at(work.x + work.width, width) - x, h: at(work.y + work.height, height) - y }
+    // What lies outside is shown at the border.
+    let (x, y) = (at(work.x, width.saturating_sub(1)), at(work.y, height.saturating_sub(1)));
+    Rect { x, y, w: at(work.x + work.width, width).max(x + 1) - x, h: at(work.y + work.height, height).max(y + 1) - y }
 }

@@ -37,6 +37,7 @@ mod proposals;
 mod register;
 mod scene;
 mod search;
+mod shape;
 pub mod store;
 mod surface;
 mod units;

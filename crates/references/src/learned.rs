@@ -16,19 +16,29 @@ impl Store {
     /// # Errors
     /// When the gallery cannot be read.
     pub fn proposals(&self, product: Option<&str>, state: State) -> Result<Vec<Proposal>, StoreError> {
+        self.in_state(product, state, |reference| reference.origin == Origin::Learned)
+    }
+
+    /// All that waits in quarantine: what was learned, and what a person enrolled there.
+    ///
+    /// # Errors
+    /// When the gallery cannot be read.
+    pub fn waiting(&self, product: Option<&str>) -> Result<Vec<Proposal>, StoreError> {
+        self.in_state(product, State::Quarantined, |_| true)
+    }
+
+    fn in_state(&self, product: Option<&str>, state: State, meant: impl Fn(&ReferenceRecord) -> bool) -> Result<Vec<Proposal>, StoreError> {
         let schema = self.tables.schema();
-        if schema < 2 {
-            return Ok(Vec::new());
-        }
         self.read(|statements| {
             let mut proposals = Vec::new();
             let query = "SELECT DISTINCT product FROM pictures
-                 WHERE origin = 'learned' AND state = ?2 AND (CAST(?1 AS TEXT) IS NULL OR product = ?1) ORDER BY product";
+                 WHERE state = ?2 AND (CAST(?1 AS TEXT) IS NULL OR product = ?1) ORDER BY product";
             let products = statements.all(query, &[product.into(), state.as_str().into()], |row| row.text(0))?;
             for product in products {
-                let learned = references(statements, schema, &product)?;
-                for reference in learned.into_iter().filter(|r| r.origin == Origin::Learned && r.state == state) {
-                    let agreeing = agreeing(statements, &product, &reference.name)?;
+                let all = references(statements, schema, &product)?;
+                for reference in all.into_iter().filter(|r| r.state == state && meant(r)) {
+                    // A gallery of version 1 has learned nothing yet.
+                    let agreeing = if schema < 2 { Vec::new() } else { agreeing(statements, &product, &reference.name)? };
                     let reason = last_word(statements, &product, &reference.name)?;
                     proposals.push(Proposal { reference, agreeing, reason });
                 }

@@ -37,7 +37,7 @@ pub struct ListArgs {
     /// Only of this product
     #[arg(long, value_name = "ID")]
     product: Option<String>,
-    /// Which of those that were learned
+    /// What waits (learned, or enrolled with `--quarantine`), or which of those that were learned
     #[arg(long, default_value = "quarantined", value_parser = ["quarantined", "active", "retired", "rejected"])]
     state: String,
     #[command(flatten)]
@@ -87,7 +87,8 @@ fn list(args: &ListArgs) -> Result<ExitCode> {
         "rejected" => State::Rejected,
         _ => State::Quarantined,
     };
-    let proposals = store.proposals(args.product.as_deref(), state)?;
+    let product = args.product.as_deref();
+    let proposals = if state == State::Quarantined { store.waiting(product)? } else { store.proposals(product, state)? };
     let open = open_designs(&store, args.product.as_deref())?;
     if args.common.json {
         for proposal in &proposals {
