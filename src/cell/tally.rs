@@ -10,6 +10,8 @@ pub struct Tally {
     /// How often each id was announced.
     arrivals: BTreeMap<String, usize>,
     decided: BTreeMap<String, u8>,
+    /// Dispositions as they came: SORT, SIDELINE, REIMAGE.
+    by_disposition: [usize; 3],
     /// How often each id was decided.
     decisions: BTreeMap<String, usize>,
     outcomes: BTreeMap<String, u8>,
@@ -43,6 +45,8 @@ impl Tally {
     /// An item, or an instance of it, was decided.
     pub fn decision(&mut self, decision: &Decision) {
         self.decided.insert(decision.item_id.clone(), decision.disposition);
+        let known = [Decision::SORT, Decision::SIDELINE, Decision::REIMAGE].into_iter().zip(&mut self.by_disposition);
+        known.filter(|(d, _)| *d == decision.disposition).for_each(|(_, n)| *n += 1);
         *self.decisions.entry(decision.item_id.clone()).or_default() += 1;
         for reason in &decision.reasons {
             *self.reasons.entry(reason.clone()).or_default() += 1;
@@ -81,13 +85,12 @@ impl Tally {
 
     /// Counts for people.
     pub fn summary(&self) -> Summary {
-        let of = |disposition| self.decided.values().filter(|d| **d == disposition).count();
         let mut reasons: Vec<_> = self.reasons.iter().map(|(r, n)| (r.clone(), *n)).collect();
         reasons.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         Summary {
             arrivals: self.arrivals.values().sum(),
-            decisions: self.decided.len(),
-            by_disposition: [of(Decision::SORT), of(Decision::SIDELINE), of(Decision::REIMAGE)],
+            decisions: self.decisions.values().sum(),
+            by_disposition: self.by_disposition,
             reasons,
             diverted: self.outcomes.values().filter(|r| **r == Outcome::DIVERTED).count(),
             latency_ms: percentile(&self.latencies_ms, 0.5).zip(percentile(&self.latencies_ms, 0.99)),
@@ -140,6 +143,8 @@ mod tests {
         assert_eq!(tally.decided_twice(), ["a"]);
         tally.arrival("a");
         assert!(tally.decided_twice().is_empty(), "two items of one id, each with its disposition");
+        let summary = tally.summary();
+        assert_eq!((summary.arrivals, summary.decisions, summary.by_disposition), (2, 2, [1, 1, 0]));
         tally.arrival("b");
         for _ in 0..2 {
             tally.decision(&decided("b#1", Decision::SIDELINE));

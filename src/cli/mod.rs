@@ -110,7 +110,7 @@ fn start_log() {
     let wanted = std::env::var("INTACT_LOG").ok().filter(|directives| !directives.is_empty());
     let filter = node_kit::log_filter(wanted.as_deref().unwrap_or("warn")).unwrap_or_else(|error| {
         eprintln!("intact: INTACT_LOG cannot be read ({error}); use debug, info, warn or error, or `info,transport=debug`");
-        tracing_subscriber::EnvFilter::new("warn")
+        tracing_subscriber::EnvFilter::new("warn,rustdds=error,ros2_client=error,mio=error")
     });
     // A second initialisation (in tests) keeps the first one.
     let terminal = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_filter(filter);

@@ -293,10 +293,10 @@ fn plan(args: &RunArgs) -> Result<Plan> {
         let made_with = provenance::entries(&plan);
         plan.set::<Recorder>("metadata", made_with);
     }
-    if let Some(bag) = &args.bag
-        && let Some(sentence) = provenance::missing(bag, &bag::Bag::open(bag)?.custom_data(), &plan)
-    {
-        eprintln!("intact: {sentence}");
+    if let Some(bag) = &args.bag {
+        for sentence in provenance::missing(bag, &bag::Bag::open(bag)?.custom_data(), &plan) {
+            eprintln!("intact: {sentence}");
+        }
     }
     Ok(plan)
 }

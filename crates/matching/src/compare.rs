@@ -33,6 +33,8 @@ const WORST_MIN_PX: usize = 60;
 const HALF_SCORE: f32 = 0.5;
 /// What a label that the reference lacks raises the score to: seen, and not alarming by itself.
 const LABEL_SCORE: f32 = 0.4;
+/// What another outline raises the score to at most: walls come into view, and masks are not sure.
+const OUTLINE_SCORE: f32 = 0.4;
 /// A placement is trusted when this share of its features lies on one plane, a face, …
 const FLAT: f32 = 0.8;
 /// … and this share of all features in view agrees.
@@ -346,7 +348,7 @@ impl Merged {
         let labelled = labels.iter().any(|l| *l > 0);
         let compared_px = compared.iter().filter(|c| **c > 0).count();
         let coverage = compared_px as f32 / scaled.area_px.max(1) as f32;
-        let outline = self.outline.as_ref().map_or(0.0, Outline::score);
+        let outline = self.outline.as_ref().map_or(0.0, Outline::score).min(OUTLINE_SCORE);
         let score = score(&map, &compared, compared_px).max(if labelled { LABEL_SCORE } else { 0.0 }).max(outline);
         Ok((map, Judgement { compared, labels, coverage, score }))
     }

@@ -70,7 +70,10 @@ fn init_logs(level: Option<&str>) -> anyhow::Result<()> {
 pub fn log_filter(directives: &str) -> Result<EnvFilter, tracing_subscriber::filter::ParseError> {
     const MIDDLEWARE: [&str; 3] = ["rustdds", "ros2_client", "mio"];
     let named = |library: &&str| directives.split(',').any(|d| d.trim().starts_with(*library));
-    let quiet: Vec<String> = MIDDLEWARE.iter().filter(|library| !named(library)).map(|library| format!("{library}=error")).collect();
+    // Who wants silence gets it.
+    let is_off = directives.split(',').any(|d| d.trim().eq_ignore_ascii_case("off"));
+    let quiet: Vec<String> =
+        MIDDLEWARE.iter().filter(|_| !is_off).filter(|library| !named(library)).map(|library| format!("{library}=error")).collect();
     EnvFilter::try_new([&quiet[..], &[directives.to_owned()]].concat().join(","))
 }
 
@@ -208,6 +211,7 @@ mod tests {
             ("info", &["node", "trouble"][..]),
             ("debug", &["node", "trouble"]),
             ("error", &["trouble"]),
+            ("off", &[]),
             ("info,rustdds=info", &["node", "chatter", "trouble"]),
             ("rustdds::rtps=warn,info", &["node", "chatter", "trouble"]),
         ] {

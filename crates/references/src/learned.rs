@@ -16,7 +16,7 @@ impl Store {
     /// # Errors
     /// When the gallery cannot be read.
     pub fn proposals(&self, product: Option<&str>, state: State) -> Result<Vec<Proposal>, StoreError> {
-        self.in_state(product, state, |reference| reference.origin == Origin::Learned)
+        self.in_state(product, state, true)
     }
 
     /// All that waits in quarantine: what was learned, and what a person enrolled there.
@@ -24,20 +24,26 @@ impl Store {
     /// # Errors
     /// When the gallery cannot be read.
     pub fn waiting(&self, product: Option<&str>) -> Result<Vec<Proposal>, StoreError> {
-        self.in_state(product, State::Quarantined, |_| true)
+        self.in_state(product, State::Quarantined, false)
     }
 
-    fn in_state(&self, product: Option<&str>, state: State, meant: impl Fn(&ReferenceRecord) -> bool) -> Result<Vec<Proposal>, StoreError> {
+    fn in_state(&self, product: Option<&str>, state: State, only_learned: bool) -> Result<Vec<Proposal>, StoreError> {
         let schema = self.tables.schema();
+        // A gallery of version 1 has learned nothing.
+        if only_learned && schema < 2 {
+            return Ok(Vec::new());
+        }
+        let origin = if only_learned { "origin = 'learned' AND" } else { "" };
+        let query = format!(
+            "SELECT DISTINCT product FROM pictures
+             WHERE {origin} state = ?2 AND (CAST(?1 AS TEXT) IS NULL OR product = ?1) ORDER BY product"
+        );
         self.read(|statements| {
             let mut proposals = Vec::new();
-            let query = "SELECT DISTINCT product FROM pictures
-                 WHERE state = ?2 AND (CAST(?1 AS TEXT) IS NULL OR product = ?1) ORDER BY product";
-            let products = statements.all(query, &[product.into(), state.as_str().into()], |row| row.text(0))?;
+            let products = statements.all(&query, &[product.into(), state.as_str().into()], |row| row.text(0))?;
             for product in products {
                 let all = references(statements, schema, &product)?;
-                for reference in all.into_iter().filter(|r| r.state == state && meant(r)) {
-                    // A gallery of version 1 has learned nothing yet.
+                for reference in all.into_iter().filter(|r| r.state == state && (!only_learned || r.origin == Origin::Learned)) {
                     let agreeing = if schema < 2 { Vec::new() } else { agreeing(statements, &product, &reference.name)? };
                     let reason = last_word(statements, &product, &reference.name)?;
                     proposals.push(Proposal { reference, agreeing, reason });
