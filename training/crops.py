@@ -135,10 +135,53 @@ def without_depth(image: Array) -> None:
     image[5][image[5] == inject.BESIDE] = 0
 
 
-def doubt(rng: np.random.Generator, image: Array) -> None:
-    """What depth and segmentation do: no depth, bad depth, a mask that is too large, too small or the whole picture."""
+def surround(rng: np.random.Generator, sample: Sample, other: Array) -> None:
+    """Puts the item, smaller, before the intact picture `other` or a plain ground: what surrounds an item is no damage."""
+    side = sample.image.shape[1]
+    share = rng.uniform(0.45, 0.95)
+    at = rng.uniform(0, 1 - share, 2) * side
+    matrix = np.array([[share, 0, at[0]], [0, share, at[1]]])
+    # Found outlines are ragged by a few pixels, and ragged is what torn looks like.
+    kept = (cv2.GaussianBlur(((sample.image[5] > 0.75) | (sample.bits > 0)).astype(np.float32), (0, 0), side / 60) > 0.55).astype(np.float32)
+    small = [cv2.warpAffine(plane, matrix, (side, side)) for plane in (*sample.image, kept)]
+    alpha = np.clip(cv2.GaussianBlur(small[6], (0, 0), 0.8), 0, 1)
     if rng.random() < 0.4:
+        falloff = inject.noise(rng, side, 1.5, 1)
+        ground = rng.choice([rng.uniform(0.85, 1), rng.uniform(0.1, 0.9)]) + rng.normal(0, 0.03, 3)[:, None, None] + 0.06 * falloff
+    else:
+        ground = np.rot90(other[:3], rng.integers(4), (1, 2))
+    sample.image[:3] = alpha * np.stack(small[:3]) + (1 - alpha) * np.clip(ground, 0, 1)
+    sample.image[3:5] = alpha * np.stack(small[3:5])
+    sample.image[5] = (small[5] > 0.75).astype(np.float32)
+    sample.bits = cv2.warpAffine(sample.bits, matrix, (side, side), flags=cv2.INTER_NEAREST)
+
+
+def misplace(rng: np.random.Generator, image: Array) -> None:
+    """What colour alone makes of an item: the whole picture, a part of it, or more than it."""
+    kind, side = rng.random(), image.shape[1]
+    if kind < 0.3:
+        image[5] = 1
+    elif kind < 0.45:
+        x, y = sorted(rng.integers(0, side + 1, 2)), sorted(rng.integers(0, side + 1, 2))
+        box = np.zeros_like(image[5])
+        box[y[0] : y[1], x[0] : x[1]] = 1
+        # Something is always found.
+        if (image[5] * box).sum() > 0.1 * image[5].sum():
+            image[5] *= box
+    elif kind < 0.6:
+        image[5] = np.maximum(image[5], inject.soft(inject.noise(rng, side, rng.uniform(1, 4)) - rng.uniform(0, 1), 0.05) > 0.5)
+
+
+def doubt(rng: np.random.Generator, image: Array, whole: bool) -> None:
+    """What depth and segmentation do: no depth, bad depth, a mask that is too large, too small or the whole picture.
+
+    `whole` crops are mostly seen in colour alone: that is what the network is asked about.
+    """
+    if rng.random() < (0.8 if whole else 0.4):
         without_depth(image)
+        if whole:
+            misplace(rng, image)
+            return
     elif rng.random() < 0.15:
         bad = inject.soft(inject.noise(rng, image.shape[1], rng.uniform(1, 5)) - rng.uniform(0.5, 2.0), 0.3)
         image[3] *= 1 - bad
@@ -163,24 +206,23 @@ class Mixture:
     `windowed`: not whole crops but windows of them, which tell torn from cut at a small part of the cost.
     """
 
-    def __init__(self, booth: list[Folder], real: Folder | None, part: dict[str, str], side: int, real_share: float, sham: bool = True,
+    def __init__(self, booth: list[Folder], real: list[Folder], part: dict[str, str], side: int, real_share: float, sham: bool = True,
                  windowed: bool = False):
-        self.booth, self.real, self.side, self.sham, self.windowed = booth, real, side, sham, windowed
+        self.booth, self.side, self.sham, self.windowed = booth, side, sham, windowed
         self.places = [(f, k) for f in booth for k in range(len(f.rows))]
-        self.goods: list[list[int]] = []
-        if real is not None:
-            # Sources and products alike, however many pictures they have.
-            items: dict[str, dict[str, list[int]]] = {}
-            for k, row in enumerate(real.rows):
+        # Sources and products alike, however many pictures they have.
+        items: dict[str, dict[str, list[tuple[Folder, int]]]] = {}
+        for folder in real:
+            for k, row in enumerate(folder.rows):
                 if part.get(row["item"]) == "train":
-                    items.setdefault(row["item"].split("/")[0], {}).setdefault(row["item"], []).append(k)
-            self.goods = [list(group.values()) for group in items.values()]
+                    items.setdefault(row["item"].split("/")[0], {}).setdefault(row["item"], []).append((folder, k))
+        self.goods = [list(group.values()) for group in items.values()]
         self.real_share = real_share if self.goods else 0.0
 
     def good(self, rng: np.random.Generator) -> Sample:
         source = self.goods[rng.integers(len(self.goods))]
         item = source[rng.integers(len(source))]
-        return load(self.real, item[rng.integers(len(item))])
+        return load(*item[rng.integers(len(item))])
 
     def draw(self, seed: int) -> list[Sample]:
         """Whole crops two at a time; of real goods the same picture twice, edited in two ways, so that only the edit tells them apart."""
@@ -192,7 +234,7 @@ class Mixture:
             samples = [part for sample in samples for part in windows(rng, sample, self.side, WINDOWS)]
         for sample in samples:
             expose(rng, sample.image)
-            doubt(rng, sample.image)
+            doubt(rng, sample.image, not self.windowed)
         return samples
 
     def captured(self, rng: np.random.Generator, side: int) -> Sample:
@@ -207,7 +249,17 @@ class Mixture:
                 self.spoil(rng, sample, other)
             elif self.sham:
                 edit(sample, lambda image: inject.sham(rng, image, other.image))
+        if not self.windowed and rng.random() < 0.5:
+            surround(rng, sample, self.ground(rng, side))
         return sample
+
+    def ground(self, rng: np.random.Generator, side: int) -> Array:
+        """An intact picture to lie before: of real goods, or of the booth."""
+        while True:
+            other = self.good(rng) if self.goods and rng.random() < 0.7 else load(*self.places[rng.integers(len(self.places))])
+            if other.scores[0] == 0:
+                fit(other, side)
+                return other.image
 
     def twins(self, rng: np.random.Generator, side: int) -> tuple[Sample, Sample]:
         """A real picture with damage put in, and the same picture whole, with a sham, or with the damage's neat twin."""

@@ -47,12 +47,18 @@ def main() -> None:
     parser.add_argument("--crops", type=Path, default=HERE.parent / "out" / "training")
     parser.add_argument("--weights", type=Path, default=HERE.parent / "out" / "training" / "model" / "final.pt")
     parser.add_argument("--out", type=Path, default=HERE.parent / "models" / "damage" / "damage.onnx")
-    parser.add_argument("--side", type=int, default=384)
+    parser.add_argument("--side", type=int, default=256)
+    parser.add_argument("--average", type=Path, help="weights that training started from: half and half with these, which holds better on "
+                        "pictures of other kinds than those learnt from (Wortsman et al., CVPR 2022)")
     parser.add_argument("--with-depth", action="store_true", help="calibrate on crops with depth (the built-in weights score what has none)")
     args = parser.parse_args()
     saved = torch.load(args.weights, map_location="cpu")
+    weights = saved["net"]
+    if args.average:
+        start = torch.load(args.average, map_location="cpu")["net"]
+        weights = {k: (v.float() + start[k].float()) / 2 if v.is_floating_point() else v for k, v in weights.items()}
     net = DamageNet()
-    net.load_state_dict(saved["net"])
+    net.load_state_dict(weights)
     net.eval()
     held = [crops.Folder.open(p.parent) for p in sorted(args.crops.glob("validation-*/done"))]
     logits, damaged = judge(net, held, args.side, colour_alone=not args.with_depth)
@@ -75,7 +81,7 @@ def main() -> None:
                        "found_at_threshold": round(float((calibrated[damaged] > limit).mean()), 4),
                        "alarms_at_threshold": round(float((calibrated[~damaged] > limit).mean()), 4)},
         "calibration": {"scale": round(scale, 4), "shift": round(shift - limit, 4), "prior": prior_of(-limit, float(damaged.mean()))},
-        "parameters": sum(p.numel() for p in net.parameters()), "side": args.side, "colour_alone": not args.with_depth,
+        "parameters": sum(p.numel() for p in net.parameters()), "side": args.side, "averaged": bool(args.average), "colour_alone": not args.with_depth,
     }
     # Half precision is enough to start a fine-tuning from.
     torch.save({"net": {k: v.half() if v.is_floating_point() else v for k, v in net.state_dict().items()}}, args.out.with_suffix(".pt"))

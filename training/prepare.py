@@ -11,13 +11,18 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 # The exam's seeds stand in exam.json; parts never share a product, whatever the seed.
 TRAIN_SEEDS, VALIDATION_SEEDS = range(100, 116), range(200, 204)
+# Booths with three cameras, which look from the side, too; of these so many in a hundred of the others' captures, each by every camera.
+OBLIQUE_SEEDS, OBLIQUE_PERCENT = range(116, 120), 64
+
+# Shares of an item's size that wide crops keep around it, in turn.
+WIDE = (0.3, 0.6, 1.0, 1.8)
 
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def booth(intact: str, out: Path, split: str, seeds: range, items: int, side: int) -> None:
+def booth(intact: str, out: Path, split: str, seeds: range, items: int, side: int, cameras: int = 1) -> None:
     """One folder of crops a seed; finished ones are kept."""
     for seed in seeds:
         crops, captures = out / f"{split}-{seed}", out / f"captures-{split}-{seed}"
@@ -27,7 +32,7 @@ def booth(intact: str, out: Path, split: str, seeds: range, items: int, side: in
         shutil.rmtree(captures, ignore_errors=True)
         say(f"booth {split} {seed}: {items} captures")
         subprocess.run([intact, "booth", "generate", "--seed", str(seed), "--items", str(items), "--split", split,
-                        "--damaged", "0.5", "--no-references", "--out", str(captures)], check=True)
+                        "--damaged", "0.5", "--no-references", "--cameras", str(cameras), "--out", str(captures)], check=True)
         subprocess.run([intact, "crops", str(captures), "--format", "booth", "--split", split, "--side", str(side),
                         "--out", str(crops)], check=True)
         shutil.rmtree(captures)
@@ -71,6 +76,42 @@ def real(intact: str, out: Path, data: Path, side: int) -> None:
     (out / "real" / "done").touch()
 
 
+def wide(out: Path, side: int) -> None:
+    """The real goods once more with more of what surrounds them, as found items are pictured that are only a part of the thing.
+
+    The place is the item's bounding box.
+    """
+    import cv2
+    import numpy as np
+
+    folder = out / "wide"
+    if (folder / "done").exists() or not (out / "real" / "done").exists():
+        return
+    folder.mkdir(exist_ok=True)
+    captures = {row["id"]: row for row in map(json.loads, (out / "real.jsonl").read_text().splitlines()) if "depth" not in row}
+    with (out / "real" / "crops.csv").open() as file:
+        reader = csv.DictReader(file)
+        rows = [row for row in reader if row["id"] in captures]
+        names = list(reader.fieldnames or [])
+    inputs = np.lib.format.open_memmap(folder / "inputs.npy", "w+", np.uint8, (len(rows), 6, side, side))
+    for k, row in enumerate(rows):
+        color = cv2.cvtColor(cv2.imread(captures[row["id"]]["color"]), cv2.COLOR_BGR2RGB)
+        x, y, w, h = (int(row[name]) for name in "xywh")
+        dx, dy = (int(size * WIDE[k % len(WIDE)]) for size in (w, h))
+        left, top, right, low = max(0, x - dx), max(0, y - dy), min(color.shape[1], x + w + dx), min(color.shape[0], y + h + dy)
+        place = np.zeros(color.shape[:2], np.uint8)
+        place[y : y + h, x : x + w] = 255
+        planes = cv2.split(color[top:low, left:right])
+        inputs[k, :3] = [cv2.resize(plane, (side, side), interpolation=cv2.INTER_AREA) for plane in planes]
+        inputs[k, 5] = cv2.resize(place[top:low, left:right], (side, side), interpolation=cv2.INTER_NEAREST)
+    np.save(folder / "damage.npy", np.zeros((len(rows), side, side), np.uint8))
+    with (folder / "crops.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+    (folder / "done").touch()
+
+
 def splits() -> dict[str, str]:
     """Product or scene to train, tune or test."""
     with (HERE / "splits.csv").open() as file:
@@ -87,9 +128,11 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     booth(args.intact, args.out, "train", TRAIN_SEEDS, args.items, args.side)
+    booth(args.intact, args.out, "train", OBLIQUE_SEEDS, max(1, args.items * OBLIQUE_PERCENT // 100), args.side, cameras=3)
     booth(args.intact, args.out, "validation", VALIDATION_SEEDS, args.items, args.side)
     if args.data.is_dir():
         real(args.intact, args.out, args.data, args.side)
+        wide(args.out, args.side)
     else:
         say(f"{args.data} is absent: training goes on with the booth alone")
 

@@ -105,8 +105,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--batch", type=int, default=160, help="windows a step; of whole crops an eighth")
     parser.add_argument("--side", type=int, default=96, help="side of the windows that most of the run learns from")
-    parser.add_argument("--final-side", type=int, default=384, help="side of the whole crops in the last share of the run")
-    parser.add_argument("--final-share", type=float, default=0.05, help="1: whole crops only, as for fine-tuning")
+    parser.add_argument("--final-side", type=int, default=256, help="side of the whole crops in the last share of the run")
+    parser.add_argument("--final-share", type=float, default=0.3, help="1: whole crops only, as for fine-tuning")
     parser.add_argument("--real-share", type=float, default=0.6)
     parser.add_argument("--no-sham", action="store_true", help="ablation: damaged edits only")
     parser.add_argument("--rate", type=float, default=2e-3)
@@ -123,7 +123,7 @@ def main() -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     booth = [crops.Folder.open(p.parent) for p in sorted(args.crops.glob("train-*/done"))]
     held = [crops.Folder.open(p.parent) for p in sorted(args.crops.glob("validation-*/done"))]
-    real = crops.Folder.open(args.crops / "real") if (args.crops / "real" / "done").exists() else None
+    real = [crops.Folder.open(args.crops / name) for name in ("real", "wide") if (args.crops / name / "done").exists()]
     assert booth and held, f"{args.crops} holds no crops: run prepare.py first"
     net = DamageNet().to(device, memory_format=torch.channels_last)
     if args.start:
@@ -180,7 +180,7 @@ def main() -> None:
                 keep()
                 line = {"seen": seen, "minutes": round((time.monotonic() - begun) / 60, 2), "loss": round(total / step, 4)}
                 if step % 800 == 0:
-                    logits, damaged = judge(mean.module, held, 256, 60)
+                    logits, damaged = judge(mean.module, held, 256, 60, colour_alone=True)
                     line["validation_auroc"] = round(auroc(logits, damaged), 4)
                 step, total = (0, 0.0) if step % 800 == 0 else (step, total)
                 log.write(json.dumps(line) + "\n")

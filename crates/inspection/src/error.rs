@@ -44,7 +44,16 @@ pub enum InspectionError {
         "the engine `ort` cannot start: {0}; set ORT_DYLIB_PATH to a libonnxruntime.so (PyPI's onnxruntime brings one), or choose tract"
     )]
     Engine(String),
+    /// A failure inside OpenCV.
+    #[error("OpenCV failed: {0}")]
+    OpenCv(String),
     /// The model failed on a frame.
     #[error("the model failed on this frame: {0}")]
     ModelRun(String),
+}
+
+impl From<opencv::Error> for InspectionError {
+    fn from(error: opencv::Error) -> Self {
+        Self::OpenCv(error.to_string())
+    }
 }

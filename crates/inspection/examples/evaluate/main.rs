@@ -84,6 +84,12 @@ fn save(path: &Path, color: &ColorImage, mask: &LabelMask) -> Fallible<()> {
     Ok(())
 }
 
+/// The same captures as a camera without depth sees them.
+fn colour_alone(mut cases: Vec<Case>) -> Vec<Case> {
+    cases.iter_mut().for_each(|case| case.frame.depth = None);
+    cases
+}
+
 fn main() -> Fallible<()> {
     let data = data_dir();
     if !data.exists() {
@@ -97,7 +103,9 @@ fn main() -> Fallible<()> {
     }
     let sets = [
         ("rgbd_single_item", single_items(&data)?),
+        ("single, colour", colour_alone(single_items(&data)?)),
         ("rgbd_mosd", mosd(&data)?),
+        ("mosd, colour", colour_alone(mosd(&data)?)),
         ("rgbd_tote_bg", tote(&data)?),
         ("transparent", transparent(&data, "transparent")?),
         ("its opaque twin", transparent(&data, "opaque")?),

@@ -1,14 +1,16 @@
 //! Items in a frame: where they are, how many, and on what they lie.
 //!
 //! 1. The **support** is a plane found in the frame's own depth or, better, the empty tray's ([`SupportPlane`]).
-//! 2. **Foreground** rises over the support or differs from the empty tray; without depth colour decides.
+//! 2. **Foreground** rises over the support or differs from the empty tray; without depth colour decides, and without either what stands in the middle of the picture.
 //! 3. **Items**: foreground is cut into small patches at creases and steps, and patches are joined over convex borders
 //!    by a signed graph; rules of physics (what hangs in the air belongs to what it hangs on, an inside belongs to its
 //!    outside) join the rest.
 
+mod by_color;
 mod color;
 mod components;
 mod foreground;
+mod grab;
 mod graph;
 mod items;
 mod normals;
@@ -23,7 +25,7 @@ mod tray_floor;
 
 pub use plane::SupportPlane;
 pub use tray::EmptyTray;
-use vision::{ColorImage, DepthImage, LabelMask, Rect, RgbdFrame};
+use vision::{DepthImage, LabelMask, Rect, RgbdFrame};
 
 pub(crate) use components::{dilate, erode, parts};
 use foreground::Foreground;
@@ -123,7 +125,7 @@ pub(crate) fn analyse(frame: &RgbdFrame, background: Option<&EmptyTray>, params:
     check_sizes(frame, background)?;
     match frame.depth.as_ref().filter(|d| has_depth(d)) {
         Some(depth) => from_depth(frame, depth, background, params),
-        None => from_color(frame, background),
+        None => by_color::analyse(frame, background),
     }
 }
 
@@ -180,7 +182,7 @@ fn from_depth(
             foreground::against_background(&grid, support.as_ref(), known, &changed)
         }
         (Some(plane), None) => foreground::above_plane(&grid, plane),
-        (None, None) => return from_color(frame, background),
+        (None, None) => return by_color::analyse(frame, background),
     };
     let labels = split(&grid, &mut found, params);
     let mask = refine::to_picture(&labels, &grid, depth).ok_or(InspectionError::Empty)?;
@@ -319,36 +321,4 @@ fn extents(mask: &LabelMask) -> Vec<(u16, Rect, u32)> {
         }
     }
     all.into_iter().map(|(l, (x0, y0, x1, y1, n))| (l, Rect { x: x0, y: y0, w: x1 - x0 + 1, h: y1 - y0 + 1 }, n)).collect()
-}
-
-/// Items by colour: against the empty tray when there is one, else against the picture's border. Where nothing stands out of
-/// the border of a picture that is not plain, one item fills it.
-fn from_color(frame: &RgbdFrame, background: Option<&EmptyTray>) -> Result<Analysis, InspectionError> {
-    let picture: &ColorImage = &frame.color;
-    let step = step_for(picture.width());
-    let (w, h, colors) = color::cell_colors(picture, step);
-    let changed = match background {
-        Some(b) => color::changed_colors(&colors, &b.known_for(frame).colors, w),
-        None => color::unlike_border(&colors, w),
-    };
-    let closed = erode(&dilate(&changed, w, 2), w, 2);
-    let opened = dilate(&erode(&closed, w, 2), w, 2);
-    let found = parts(&opened, w, |_, _| true);
-    // Without depth there are no metres: an item covers at least a three-hundredth of the picture.
-    let least = (w * h / 300) as u32;
-    let labels: Vec<u16> = found
-        .of
-        .iter()
-        .map(|p| if *p != 0 && found.sizes[*p as usize] >= least { (*p).min(u32::from(u16::MAX)) as u16 } else { 0 })
-        .collect::<Vec<u16>>();
-    let fills = background.is_none() && labels.iter().all(|l| *l == 0) && color::is_structured(&colors);
-    let labels = if fills { vec![1; labels.len()] } else { labels };
-    let camera = frame.intrinsics.unwrap_or_else(|| assumed_camera(picture.width(), picture.height()));
-    let grid = Grid::new_flat(picture.width(), picture.height(), &camera);
-    let width = picture.width() as usize;
-    let data =
-        (0..width * picture.height() as usize).map(|i| labels[(i / width / step).min(h - 1) * w + (i % width / step).min(w - 1)]).collect();
-    let mask = LabelMask::new(picture.width(), picture.height(), data).map_err(|_| InspectionError::Empty)?;
-    let cells = Cells { grid, labels, height_m: vec![0.0; w * h], stained: vec![false; w * h], colors };
-    Ok(finish(mask, None, cells, background.is_some(), false))
 }
