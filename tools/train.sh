@@ -37,7 +37,7 @@ elif [ "${1:-}" = finetune ]; then
     OF_USER=$OUT/user-$(printf '%s|%s|%s' "$(realpath "$2")" "$3" "${SAMPLES:-20000}" | sha256sum | cut -c1-12)
     step "your captures as crops" "the data set needs a train and a validation part" user_crops "$2" "$3"
     step "training" "start again to go on where it stopped" \
-        $PYTHON training/train.py --crops "$OF_USER" --start models/damage/damage.pt --rate 3e-4 --final-share 1 --samples "${SAMPLES:-20000}" --out "$OF_USER/model"
+        $PYTHON training/train.py --crops "$OF_USER" --start models/damage/damage.pt --rate 3e-4 --final-share 1 --with-depth --samples "${SAMPLES:-20000}" --out "$OF_USER/model"
     step "ONNX" "see the message above" \
         $PYTHON training/export.py --crops "$OF_USER" --weights "$OF_USER/model/final.pt" --with-depth --out "$OF_USER/damage.onnx"
     echo "use it: intact inspect … --model $OF_USER/damage.onnx, or the parameter perception.model"

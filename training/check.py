@@ -52,7 +52,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pictures", nargs="+", type=Path)
     parser.add_argument("--intact", default=str(HERE.parent / "target" / "debug" / "intact"))
-    parser.add_argument("--weights", type=Path, default=HERE.parent / "out" / "training" / "model" / "final.pt")
+    parser.add_argument("--weights", type=Path, default=HERE.parent / "out" / "training" / "model" / "released.pt", help="as export.py left them")
     parser.add_argument("--model", type=Path, default=HERE.parent / "models" / "damage" / "damage.onnx")
     parser.add_argument("--record", action="store_true", help="write what PyTorch says of the last picture beside the model, for the tests")
     args = parser.parse_args()

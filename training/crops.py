@@ -172,14 +172,14 @@ def misplace(rng: np.random.Generator, image: Array) -> None:
         image[5] = np.maximum(image[5], inject.soft(inject.noise(rng, side, rng.uniform(1, 4)) - rng.uniform(0, 1), 0.05) > 0.5)
 
 
-def doubt(rng: np.random.Generator, image: Array, whole: bool) -> None:
+def doubt(rng: np.random.Generator, image: Array, colour_alone: bool) -> None:
     """What depth and segmentation do: no depth, bad depth, a mask that is too large, too small or the whole picture.
 
-    `whole` crops are mostly seen in colour alone: that is what the network is asked about.
+    `colour_alone`: mostly without depth, and placed as colour finds items.
     """
-    if rng.random() < (0.8 if whole else 0.4):
+    if rng.random() < (0.8 if colour_alone else 0.4):
         without_depth(image)
-        if whole:
+        if colour_alone:
             misplace(rng, image)
             return
     elif rng.random() < 0.15:
@@ -194,7 +194,7 @@ def doubt(rng: np.random.Generator, image: Array, whole: bool) -> None:
         image[5] = cv2.dilate(image[5], kernel, iterations=times) if rng.random() < 0.5 else cv2.erode(image[5], kernel, iterations=times)
 
 
-# Windows are cut from pictures of this side, pixels: the scale in which crops are judged, and a little around it.
+# Windows are cut from pictures of this side, pixels: that of whole crops, and up to what they are stored in.
 WINDOWED_SIDE = (230, 420)
 # So many of a picture.
 WINDOWS = 4
@@ -207,9 +207,12 @@ class Mixture:
     """
 
     def __init__(self, booth: list[Folder], real: list[Folder], part: dict[str, str], side: int, real_share: float, sham: bool = True,
-                 windowed: bool = False):
+                 windowed: bool = False, with_depth: bool = False):
         self.booth, self.side, self.sham, self.windowed = booth, side, sham, windowed
+        # What the network will be asked about: whole crops mostly without depth, or as they are.
+        self.colour_alone = not (windowed or with_depth)
         self.places = [(f, k) for f in booth for k in range(len(f.rows))]
+        self.intact = [(f, k) for f, k in self.places if f.rows[k]["damaged"] != "1"]
         # Sources and products alike, however many pictures they have.
         items: dict[str, dict[str, list[tuple[Folder, int]]]] = {}
         for folder in real:
@@ -234,7 +237,7 @@ class Mixture:
             samples = [part for sample in samples for part in windows(rng, sample, self.side, WINDOWS)]
         for sample in samples:
             expose(rng, sample.image)
-            doubt(rng, sample.image, not self.windowed)
+            doubt(rng, sample.image, self.colour_alone)
         return samples
 
     def captured(self, rng: np.random.Generator, side: int) -> Sample:
@@ -249,17 +252,17 @@ class Mixture:
                 self.spoil(rng, sample, other)
             elif self.sham:
                 edit(sample, lambda image: inject.sham(rng, image, other.image))
-        if not self.windowed and rng.random() < 0.5:
+        # Where the damage is not marked, it may lie beside the item.
+        if self.colour_alone and sample.masked and (self.intact or self.goods) and rng.random() < 0.5:
             surround(rng, sample, self.ground(rng, side))
         return sample
 
     def ground(self, rng: np.random.Generator, side: int) -> Array:
         """An intact picture to lie before: of real goods, or of the booth."""
-        while True:
-            other = self.good(rng) if self.goods and rng.random() < 0.7 else load(*self.places[rng.integers(len(self.places))])
-            if other.scores[0] == 0:
-                fit(other, side)
-                return other.image
+        of_goods = self.goods and (not self.intact or rng.random() < 0.7)
+        other = self.good(rng) if of_goods else load(*self.intact[rng.integers(len(self.intact))])
+        fit(other, side)
+        return other.image
 
     def twins(self, rng: np.random.Generator, side: int) -> tuple[Sample, Sample]:
         """A real picture with damage put in, and the same picture whole, with a sham, or with the damage's neat twin."""

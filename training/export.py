@@ -83,6 +83,8 @@ def main() -> None:
         "calibration": {"scale": round(scale, 4), "shift": round(shift - limit, 4), "prior": prior_of(-limit, float(damaged.mean()))},
         "parameters": sum(p.numel() for p in net.parameters()), "side": args.side, "averaged": bool(args.average), "colour_alone": not args.with_depth,
     }
+    # What the ONNX file was made of, for check.py.
+    torch.save({"net": net.state_dict()}, args.weights.with_name("released.pt"))
     # Half precision is enough to start a fine-tuning from.
     torch.save({"net": {k: v.half() if v.is_floating_point() else v for k, v in net.state_dict().items()}}, args.out.with_suffix(".pt"))
     args.out.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")

@@ -79,7 +79,7 @@ def real(intact: str, out: Path, data: Path, side: int) -> None:
 def wide(out: Path, side: int) -> None:
     """The real goods once more with more of what surrounds them, as found items are pictured that are only a part of the thing.
 
-    The place is the item's bounding box.
+    The place is the item's crop, a box with its margin.
     """
     import cv2
     import numpy as np

@@ -109,6 +109,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--final-share", type=float, default=0.3, help="1: whole crops only, as for fine-tuning")
     parser.add_argument("--real-share", type=float, default=0.6)
     parser.add_argument("--no-sham", action="store_true", help="ablation: damaged edits only")
+    parser.add_argument("--with-depth", action="store_true", help="whole crops as they are, for a model that is asked about items with depth, too")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--workers", type=int, default=1, help="processes that draw samples")
     parser.add_argument("--threads", type=int, default=1, help="of the training itself; more than the other cores slow both down")
@@ -153,7 +154,7 @@ def main() -> None:
         final = progress() >= 1 - args.final_share
         side = args.final_side if final else args.side
         batch = max(1, args.batch // 8) if final else args.batch
-        mixture = crops.Mixture(booth, real, splits(), side, args.real_share, not args.no_sham, windowed=not final)
+        mixture = crops.Mixture(booth, real, splits(), side, args.real_share, not args.no_sham, windowed=not final, with_depth=args.with_depth)
         drawn = seen // (2 if final else 2 * crops.WINDOWS)
         ahead = 3 if args.workers else None
         loader = DataLoader(Stream(mixture, args.seed, drawn), batch_size=batch, num_workers=args.workers, prefetch_factor=ahead)
@@ -180,7 +181,7 @@ def main() -> None:
                 keep()
                 line = {"seen": seen, "minutes": round((time.monotonic() - begun) / 60, 2), "loss": round(total / step, 4)}
                 if step % 800 == 0:
-                    logits, damaged = judge(mean.module, held, 256, 60, colour_alone=True)
+                    logits, damaged = judge(mean.module, held, 256, 60, colour_alone=not args.with_depth)
                     line["validation_auroc"] = round(auroc(logits, damaged), 4)
                 step, total = (0, 0.0) if step % 800 == 0 else (step, total)
                 log.write(json.dumps(line) + "\n")

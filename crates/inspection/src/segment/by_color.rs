@@ -3,7 +3,7 @@
 use vision::{ColorImage, LabelMask, RgbdFrame};
 
 use super::components::{dilate, erode, parts};
-use super::{Analysis, Cells, EmptyTray, color, finish, grab, refine};
+use super::{Analysis, Cells, EmptyTray, SegmentationParams, color, finish, grab, refine};
 use crate::InspectionError;
 use crate::grid::{Grid, assumed_camera, step_for};
 
@@ -14,29 +14,32 @@ const INSIDE_SHARE: f32 = 0.6;
 /// … grown by this share of its size on each side.
 const GROWN: f32 = 0.1;
 
-/// A tray's floor or a table covers at least this share of the picture, …
+/// What covers this share of the picture and reaches its border may be a tray or a table.
 const SHEET_SHARE: f32 = 0.25;
-/// … and this share of its own box; …
-const SHEET_FILLS: f32 = 0.75;
-/// … what is this near to its box's sides, a share of it, may be a wall.
-const RIM: f32 = 0.08;
+/// What comes so near to the border reaches it, cells.
+const EDGE: f32 = 3.0;
+/// A speck inside a larger piece's box is no item of its own; larger than this share of it, it may be.
+const SPECK_SHARE: f32 = 0.05;
 
 /// Finds items by colour: what differs from the empty tray or, without its picture, what stands in the middle of a picture that is
-/// not plain; where nothing does, one item fills it. There, what lies inside a larger piece's box is part of that piece: a face in
-/// the colour of the ground must not cut an item apart. Beside the empty tray's picture every piece counts: two items are two.
-pub(crate) fn analyse(frame: &RgbdFrame, background: Option<&EmptyTray>) -> Result<Analysis, InspectionError> {
+/// not plain; where nothing does, one item fills it. Where one item is expected, what lies inside a larger piece's box is part
+/// of that piece: a face in the colour of the ground must not cut an item apart. Otherwise every piece counts: two items are two.
+pub(crate) fn analyse(frame: &RgbdFrame, background: Option<&EmptyTray>, params: &SegmentationParams) -> Result<Analysis, InspectionError> {
     let picture: &ColorImage = &frame.color;
     let step = step_for(picture.width());
     let (w, h, colors) = color::cell_colors(picture, step);
+    if w == 0 || h == 0 {
+        return Err(InspectionError::Empty);
+    }
     let mut labels = match background {
         Some(b) => pieces(&cleaned(&color::changed_colors(&colors, &b.known_for(frame).colors, w), w), w),
         None => {
             let unlike = pieces(&cleaned(&color::unlike_border(&colors, w), w), w);
             let is_plain = unlike.iter().all(|l| *l == 0) && !color::is_structured(&colors);
             let cut = if is_plain { Vec::new() } else { pieces(&grab::middle(&colors, w)?, w) };
-            let mut labels = if cut.iter().any(|l| *l != 0) { cut } else { unlike };
-            join_inside(&mut labels, w);
-            if let Some(on_it) = on_a_sheet(&labels, &colors, w) { on_it } else { labels }
+            let mut labels = before_the_ground(cut, &unlike, color::is_border_plain(&colors, w), w);
+            join_inside(&mut labels, w, if params.one_item { 1.0 } else { SPECK_SHARE });
+            labels
         }
     };
     if background.is_none() && labels.iter().all(|l| *l == 0) && color::is_structured(&colors) {
@@ -54,34 +57,37 @@ pub(crate) fn analyse(frame: &RgbdFrame, background: Option<&EmptyTray>) -> Resu
     Ok(finish(mask, None, cells, background.is_some(), false))
 }
 
-/// What lies on the largest piece, when that is a plain sheet over a good part of the picture: a tray's floor, or a table. `None`: it is no
-/// sheet, or nothing lies on it.
-fn on_a_sheet(labels: &[u16], colors: &[[f32; 3]], w: usize) -> Option<Vec<u16>> {
-    let all = boxes(labels, w);
-    let sheet = all.first().filter(|p| p.cells as f32 > SHEET_SHARE * labels.len() as f32)?;
-    let [columns, rows] = [0, 1].map(|k| sheet.high[k] - sheet.low[k] + 1.0);
-    let [dx, dy] = [columns, rows].map(|n| (RIM * n) as usize);
-    let (left, top) = (sheet.low[0] as usize + dx, sheet.low[1] as usize + dy);
-    let (width, height) = ((columns as usize).checked_sub(2 * dx)?, (rows as usize).checked_sub(2 * dy)?);
-    if (sheet.cells as f32) < SHEET_FILLS * columns * rows || width.min(height) < 16 {
-        return None;
+/// What stands in the middle, and beside it what GrabCut takes for ground because it lies near the border or reaches it: where
+/// most of the border is of one colour, what differs from it is no ground.
+fn before_the_ground(cut: Vec<u16>, unlike: &[u16], is_ground_plain: bool, w: usize) -> Vec<u16> {
+    if cut.iter().all(|l| *l == 0) {
+        return unlike.to_vec();
     }
-    let inner: Vec<[f32; 3]> = (0..width * height).map(|i| colors[(top + i / width) * w + left + i % width]).collect();
-    let around = |i: &usize| i % width < 2 || i / width < 2 || i % width + 2 >= width || i / width + 2 >= height;
-    let edge: Vec<[f32; 3]> = (0..inner.len()).filter(around).map(|i| inner[i]).collect();
-    if color::is_structured(&edge) {
-        return None;
+    let mut labels = cut;
+    if !is_ground_plain {
+        return labels;
     }
-    let found = color::unlike_border(&inner, width);
-    let mut out = vec![false; labels.len()];
-    for (i, _) in found.iter().enumerate().filter(|(_, f)| **f) {
-        let at = (top + i / width) * w + left + i % width;
-        // A window through which the ground is seen is nothing on the sheet.
-        out[at] = labels[at] == sheet.label;
+    let h = labels.len() / w;
+    for piece in boxes(unlike, w) {
+        let cells: Vec<usize> = (0..unlike.len()).filter(|i| unlike[*i] == piece.label).collect();
+        let mut shared: Vec<(u16, usize)> = Vec::new();
+        for label in cells.iter().map(|i| labels[*i]).filter(|l| *l != 0) {
+            match shared.iter_mut().find(|(l, _)| *l == label) {
+                Some((_, n)) => *n += 1,
+                None => shared.push((label, 1)),
+            }
+        }
+        let reaches = piece.low[0] < EDGE || piece.low[1] < EDGE || piece.high[0] + EDGE >= w as f32 || piece.high[1] + EDGE >= h as f32;
+        let is_small = (piece.cells as f32) < SHEET_SHARE * labels.len() as f32;
+        let label = match shared.iter().max_by_key(|(_, n)| *n) {
+            // Cut off by the border: the rest of what was cut out.
+            Some((label, _)) if reaches && is_small => *label,
+            None => labels.iter().copied().max().unwrap_or(0).saturating_add(1),
+            _ => continue,
+        };
+        cells.into_iter().filter(|i| labels[*i] == 0).collect::<Vec<_>>().into_iter().for_each(|i| labels[i] = label);
     }
-    let mut on_it = pieces(&cleaned(&out, w), w);
-    join_inside(&mut on_it, w);
-    on_it.iter().any(|l| *l != 0).then_some(on_it)
+    labels
 }
 
 /// Gaps closed, then specks removed.
@@ -123,12 +129,14 @@ fn boxes(labels: &[u16], w: usize) -> Vec<Piece> {
     pieces
 }
 
-/// Gives pieces that lie inside a larger one's box that one's label.
-fn join_inside(labels: &mut [u16], w: usize) {
+/// Gives pieces that lie inside a larger one's box, and have at most `most` of its size, that one's label.
+fn join_inside(labels: &mut [u16], w: usize, most: f32) {
     let pieces = boxes(labels, w);
     let mut owners: Vec<(u16, u16)> = Vec::new();
     for (n, small) in pieces.iter().enumerate() {
-        if let Some(large) = pieces[..n].iter().find(|large| share_inside(small, large) >= INSIDE_SHARE) {
+        if let Some(large) =
+            pieces[..n].iter().find(|large| small.cells as f32 <= most * large.cells as f32 && share_inside(small, large) >= INSIDE_SHARE)
+        {
             // The larger one may be part of another itself.
             let owner = owners.iter().find(|(part, _)| *part == large.label).map_or(large.label, |(_, owner)| *owner);
             owners.push((small.label, owner));
@@ -155,6 +163,7 @@ fn share_inside(small: &Piece, large: &Piece) -> f32 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::segment::Segmentation;
 
     /// A picture of boxes (x, y, w, h, grey) on white.
     fn picture(boxes: &[(u32, u32, u32, u32, u8)]) -> RgbdFrame {
@@ -169,9 +178,14 @@ mod tests {
         RgbdFrame { color: std::sync::Arc::new(color), depth: None, intrinsics: None }
     }
 
+    fn found(boxes: &[(u32, u32, u32, u32, u8)], one_item: bool) -> Segmentation {
+        let params = SegmentationParams { one_item, ..SegmentationParams::default() };
+        analyse(&picture(boxes), None, &params).unwrap().segmentation
+    }
+
     #[test]
     fn a_white_face_does_not_cut_a_box_apart_and_neighbours_stay_apart() {
-        let count = |boxes: &[_]| analyse(&picture(boxes), None).unwrap().segmentation.instances.len();
+        let count = |boxes: &[_]| found(boxes, true).instances.len();
         // A frame's left side and foot, and a label inside that touches neither.
         let cut = [(60, 40, 30, 140, 120), (60, 160, 160, 20, 90), (140, 70, 50, 40, 60)];
         assert_eq!(count(&cut), 1, "a white face lies between its parts");
@@ -180,18 +194,38 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_in_a_tray_is_the_item_and_not_the_tray() {
-        let tray = (40, 30, 240, 180, 120);
-        let box_of = |boxes: &[_]| analyse(&picture(boxes), None).unwrap().segmentation.instances.first().map(|i| (i.bbox.w, i.bbox.h));
-        let (w, h) = box_of(&[tray, (180, 120, 60, 50, 30)]).unwrap();
-        assert!(w.abs_diff(60) < 12 && h.abs_diff(50) < 12, "{w}x{h}: the item lies off the middle");
-        let (w, h) = box_of(&[tray]).unwrap();
-        assert!(w > 200 && h > 150, "{w}x{h}: a plain thing with nothing on it is the item");
+    fn what_stands_near_the_border_counts_beside_what_stands_in_the_middle() {
+        let count = |boxes: &[_]| found(boxes, false).instances.len();
+        assert_eq!(count(&[(16, 80, 50, 80, 120), (135, 80, 50, 80, 90), (255, 80, 50, 80, 120)]), 3, "three in a row");
+        assert_eq!(count(&[(130, 90, 60, 60, 120), (16, 16, 60, 50, 40)]), 2, "one in the middle, one in the corner");
+        assert_eq!(count(&[(60, 40, 40, 160, 120), (60, 160, 180, 40, 120), (150, 70, 50, 50, 90)]), 2, "one in another's notch");
+    }
+
+    #[test]
+    fn what_the_border_cuts_off_is_clipped_and_whole() {
+        let all = found(&[(0, 95, 120, 50, 120)], false).instances;
+        assert!(all.len() == 1 && all[0].clipped && all[0].bbox.w.abs_diff(120) < 12 && all[0].bbox.h.abs_diff(50) < 12, "{all:?}");
+        let all = found(&[(110, 100, 90, 140, 90)], false).instances;
+        assert!(all.len() == 1 && all[0].clipped, "its colour is the border's, too: {all:?}");
+    }
+
+    #[test]
+    fn a_box_with_a_hole_is_the_box() {
+        let (w, h) =
+            found(&[(60, 30, 200, 180, 150), (90, 150, 40, 36, 20)], false).instances.first().map(|i| (i.bbox.w, i.bbox.h)).unwrap();
+        assert!(w > 180 && h > 160, "{w}x{h}");
+    }
+
+    #[test]
+    fn pictures_too_small_for_cells_are_refused() {
+        let color = ColorImage::new(2000, 2, vec![0; 2000 * 2 * 3]).unwrap();
+        let frame = RgbdFrame { color: std::sync::Arc::new(color), depth: None, intrinsics: None };
+        assert!(matches!(analyse(&frame, None, &SegmentationParams::default()), Err(InspectionError::Empty)));
     }
 
     #[test]
     fn a_hole_in_an_item_belongs_to_it() {
-        let found = analyse(&picture(&[(60, 40, 200, 160, 120), (110, 90, 90, 60, 250)]), None).unwrap().segmentation;
+        let found = found(&[(60, 40, 200, 160, 120), (110, 90, 90, 60, 250)], false);
         let area = found.instances[0].area_px;
         assert!(area.abs_diff(200 * 160) < 3000, "{area}");
     }

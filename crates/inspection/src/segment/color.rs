@@ -150,23 +150,37 @@ fn upper_median(values: &mut [f32]) -> Option<f32> {
     (!values.is_empty()).then(|| *values.select_nth_unstable_by(middle, f32::total_cmp).1)
 }
 
+/// Colours nearer than this to the border's are ground, grey levels.
+const LIKE_BORDER: f32 = 22.0;
+/// Share of the border of one colour that makes it plain: an item may reach it.
+const PLAIN_BORDER: f32 = 0.7;
+
 /// Cells that differ from the picture's border in colour: the last resort without depth and background.
 pub(crate) fn unlike_border(cells: &[[f32; 3]], w: usize) -> Vec<bool> {
-    let h = cells.len() / w;
-    let margin = (w.min(h) / 24).max(2);
-    let border: Vec<[f32; 3]> = (0..cells.len())
-        .filter(|i| {
-            let (x, y) = (i % w, i / w);
-            x < margin || y < margin || x + margin >= w || y + margin >= h
-        })
-        .step_by(5)
-        .map(|i| cells[i])
-        .collect();
-    let models = clusters(&border);
+    let models = clusters(&border_of(cells, w));
     let mut mask: Vec<bool> =
-        cells.iter().map(|c| models.iter().all(|(mean, spread)| distance(c, mean) > (3.0 * spread).max(22.0))).collect();
+        cells.iter().map(|c| models.iter().all(|(mean, spread)| distance(c, mean) > (3.0 * spread).max(LIKE_BORDER))).collect();
     smooth(&mut mask, w);
     mask
+}
+
+/// Every fifth cell of the picture's border.
+fn border_of(cells: &[[f32; 3]], w: usize) -> Vec<[f32; 3]> {
+    let h = cells.len() / w;
+    let margin = (w.min(h) / 24).max(2);
+    let is_border = |i: &usize| {
+        let (x, y) = (i % w, i / w);
+        x < margin || y < margin || x + margin >= w || y + margin >= h
+    };
+    (0..cells.len()).filter(is_border).step_by(5).map(|i| cells[i]).collect()
+}
+
+/// True when most of the picture's border has one colour.
+pub(crate) fn is_border_plain(cells: &[[f32; 3]], w: usize) -> bool {
+    let border = border_of(cells, w);
+    let median = [0, 1, 2].map(|k| upper_median(&mut border.iter().map(|c| c[k]).collect::<Vec<_>>()).unwrap_or(0.0));
+    let alike = border.iter().filter(|c| distance(c, &median) < LIKE_BORDER).count();
+    alike as f32 > PLAIN_BORDER * border.len() as f32
 }
 
 /// Distance of two colours: brightness counts half, since light falls off over a tray.

@@ -125,7 +125,7 @@ pub(crate) fn analyse(frame: &RgbdFrame, background: Option<&EmptyTray>, params:
     check_sizes(frame, background)?;
     match frame.depth.as_ref().filter(|d| has_depth(d)) {
         Some(depth) => from_depth(frame, depth, background, params),
-        None => by_color::analyse(frame, background),
+        None => by_color::analyse(frame, background, params),
     }
 }
 
@@ -182,7 +182,7 @@ fn from_depth(
             foreground::against_background(&grid, support.as_ref(), known, &changed)
         }
         (Some(plane), None) => foreground::above_plane(&grid, plane),
-        (None, None) => return by_color::analyse(frame, background),
+        (None, None) => return by_color::analyse(frame, background, params),
     };
     let labels = split(&grid, &mut found, params);
     let mask = refine::to_picture(&labels, &grid, depth).ok_or(InspectionError::Empty)?;
