@@ -154,3 +154,14 @@ fn depth_that_is_missing_or_in_another_unit_is_named() {
         assert!(is_depth_unit_suspect(&redepthed(&capture.frame, |_, _, z| z / 10.0)), "{}", capture.item_id);
     }
 }
+
+#[test]
+fn depth_without_any_ground_in_it_is_missing() {
+    let line = line();
+    for capture in &line.captures {
+        // Pixels with depth all over the picture, none of which makes a surface with its neighbours.
+        let noise = redepthed(&capture.frame, |x, y, _| 0.4 + ((x * 7919 + y * 104_729 + x * y * 31) % 997) as f32 * 0.003);
+        let found = flags(&noise, None);
+        assert!(!found.is_empty() && found.iter().all(|q| q.depth_missing && q.depth_valid_fraction > 0.9), "{found:?}");
+    }
+}

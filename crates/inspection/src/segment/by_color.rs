@@ -1,4 +1,4 @@
-//! Items by colour alone: against the empty tray when there is its picture, else against the picture's border.
+//! Items by colour alone: against the empty tray when there is its picture, else by what stands in the middle and differs from the border.
 
 use vision::{ColorImage, LabelMask, RgbdFrame};
 
@@ -85,7 +85,11 @@ fn before_the_ground(cut: Vec<u16>, unlike: &[u16], is_ground_plain: bool, w: us
             None => labels.iter().copied().max().unwrap_or(0).saturating_add(1),
             _ => continue,
         };
-        cells.into_iter().filter(|i| labels[*i] == 0).collect::<Vec<_>>().into_iter().for_each(|i| labels[i] = label);
+        for i in cells {
+            if labels[i] == 0 {
+                labels[i] = label;
+            }
+        }
     }
     labels
 }
