@@ -8,6 +8,7 @@
 //! bytes.
 
 mod bands;
+mod comparison;
 mod damage;
 mod defect;
 mod engine;
@@ -22,6 +23,7 @@ mod quality;
 mod report;
 mod segment;
 
+pub use comparison::{Comparer, Rejudged};
 pub use damage::CUE_NAMES;
 pub use defect::{DEFAULT_DAMAGE_THRESHOLD, Defect, DefectType, Severity};
 pub use engine::{Contract, Engine, EngineKind, ModelChoice, OrtModel, Output, TractModel, load_onnxruntime};

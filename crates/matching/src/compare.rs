@@ -10,9 +10,10 @@ use vision::{ColorImage, HeatMap, Rect};
 use crate::additions::labels;
 use crate::consensus::Consensus;
 use crate::difference::difference;
-use crate::findings::{Finding, findings};
+use crate::findings::{Finding, FindingKind, findings};
 use crate::gallery::{LookAt, Reference, glance, match_view};
 use crate::light::relit;
+use crate::pair::Pair;
 use crate::register::{Displacement, MIN_AGREEING, homography, warped};
 use crate::shape::{Outline, outline};
 use crate::{Gallery, Item, MatchError, cv};
@@ -73,14 +74,25 @@ pub struct Discrepancy {
     pub reference: String,
     /// That reference in the item's view and size, in its own light; black where it shows nothing.
     pub registered: ColorImage,
+    /// The item beside it, for a network to look at.
+    pub pair: Pair,
 }
 
+/// Where the highest damage in the box of a change is no more than this, the change is harmless.
+const HARMLESS: f32 = 0.3;
 /// A region is explained by the reference when at least this share of it could be compared …
 const EXPLAINED_COMPARED: f32 = 0.5;
 /// … and differs by no more than this there on average.
 const EXPLAINED_DIFFERENCE: f32 = 0.15;
 
 impl Discrepancy {
+    /// Calls changes additions where `damage` (of the item beside its reference, `size` rows of `size` values over the input of
+    /// [`Pair`]) is low: tape, a label, writing.
+    pub fn settle(&mut self, damage: &[f32], size: usize) {
+        let changed = self.findings.iter_mut().filter(|f| f.kind == FindingKind::ChangedRegion);
+        changed.filter(|f| self.pair.worst(damage, size, f.bbox) <= HARMLESS).for_each(|f| f.kind = FindingKind::Addition);
+    }
+
     /// Whether the item shows in `region` what its reference shows there: what perception took for damage is on the pristine
     /// print too. Both rectangles are pixels of the picture; `cutout` says where the item was cut out of it.
     pub fn explains(&self, region: Rect, cutout: Rect) -> bool {
@@ -109,6 +121,8 @@ struct Comparison {
     map: Mat,
     compared: Mat,
     registered: Mat,
+    /// The same in the item's light.
+    relit: Mat,
     compared_px: usize,
     agreement: f32,
     flatness: f32,
@@ -228,7 +242,7 @@ fn compare_view(item: &Item, scaled: &Scaled, reference: &Reference) -> Result<O
     let compared_px = opencv::core::count_non_zero(&rim)? as usize;
     let agreement = agreement(item, scaled, consensus, &rim)?;
     let turn_rad = cutout_from_reference[(1, 0)].atan2(cutout_from_reference[(0, 0)]) as f32;
-    Ok(Some(Comparison { map, compared: rim, registered, compared_px, agreement, flatness, turn_rad, outline }))
+    Ok(Some(Comparison { map, compared: rim, registered, relit: in_its_light, compared_px, agreement, flatness, turn_rad, outline }))
 }
 
 /// The reference's colours and mask in the item's view; shrunk by area first, so that fine print does not alias.
@@ -365,6 +379,7 @@ impl Merged {
         let mut found = findings(&map, &labels, scaled.size(), scaled.scale, (width, height))?;
         found.extend(outline.findings(scaled.scale, (width, height)));
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
+        let pair = Pair::of(&scaled.rgb, &best.relit, &map, &compared, (width, height))?;
         let compared = cv::resized_mask(&cv::from_bytes(cols as u32, rows as u32, &compared)?, width as i32, height as i32)?;
         Ok(Some(Discrepancy {
             map: HeatMap::new(width, height, grown.data_typed::<f32>()?.to_vec())?,
@@ -377,6 +392,7 @@ impl Merged {
             turn_rad: best.turn_rad,
             reference,
             registered: cv::to_color(&cv::resized(&best.registered, width as i32, height as i32)?)?,
+            pair,
         }))
     }
 }

@@ -35,6 +35,11 @@ impl Judgement {
         differs.into_iter().chain(missing).reduce(f32::max)
     }
 
+    /// Damage judged again beside the reference, [0, 1]: where a unit is missing, what perception said of it is not taken back.
+    pub fn rejudged(&self, beside_reference: f32, perceived: f32) -> f32 {
+        if self.incomplete().is_some() { beside_reference.max(perceived) } else { beside_reference }
+    }
+
     /// Part of the item that was compared, [0, 1].
     pub fn coverage(&self) -> f32 {
         let compared = self.discrepancy.as_ref().map_or(0.0, |d| d.coverage);
@@ -71,5 +76,6 @@ mod tests {
         assert!(short.findings().all(|f| f.kind == FindingKind::MissingUnit && f.bbox == place));
         let whole = Judgement { discrepancy: None, units: Some(count(vec![])) };
         assert_eq!((whole.anomaly_score(), whole.coverage()), (None, 0.0), "units that are there say nothing of the rest");
+        assert_eq!((short.rejudged(0.2, 0.7), whole.rejudged(0.2, 0.7)), (0.7, 0.2), "what is missing is not explained away");
     }
 }

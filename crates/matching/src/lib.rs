@@ -31,6 +31,7 @@ mod judgement;
 pub mod learning;
 mod light;
 mod locate;
+mod pair;
 mod patches;
 mod posed;
 mod proposals;
@@ -52,6 +53,7 @@ pub use gallery::{Candidate, Enrolled, Gallery, GalleryOptions, IDENTITY_THRESHO
 pub use index::{Index, IndexOptions, Neighbour};
 pub use judgement::{CUTOUT_MARGIN, Judgement};
 pub use locate::Located;
+pub use pair::{PAIR_CHANNELS, PAIR_SIDE, Pair};
 pub use patches::{MIN_PICTURES, PatchMemory, PatchVerdict};
 pub use posed::Posed;
 pub use scene::Scene;

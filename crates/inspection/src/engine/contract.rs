@@ -1,5 +1,6 @@
 //! What a model takes and gives, and the check of it.
 
+use crate::comparison::PAIR_CHANNELS;
 use crate::defect::DefectType;
 
 /// Smallest and largest side of a model's input; smaller loses small damage, larger cannot keep a line's pace.
@@ -8,7 +9,8 @@ const SIDES: std::ops::RangeInclusive<usize> = 32..=1024;
 /// What a model takes and gives, read from the model itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contract {
-    /// Channels of the input: 3 (RGB), 4 (and depth behind the item's hull), or 6 (and height, and the item's place).
+    /// Channels of the input: 3 (RGB), 4 (and depth behind the item's hull), or 6 (and height, and the item's place); 10 of a
+    /// network that sees an item beside its reference ([`crate::Comparer`]).
     pub channels: usize,
     /// Rows of the input.
     pub height: usize,
@@ -61,7 +63,7 @@ impl Contract {
         }
         let taken = input.dims("input")?;
         let given = output.dims("output")?;
-        let &[1, channels @ (3 | 4 | 6), height, width] = taken else {
+        let &[1, channels @ (3 | 4 | 6 | PAIR_CHANNELS), height, width] = taken else {
             return Err(format!("its input is {taken:?}, expected [1, 3 or 4 or 6, H, W]"));
         };
         if !SIDES.contains(&height) || !SIDES.contains(&width) {

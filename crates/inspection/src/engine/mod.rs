@@ -16,6 +16,7 @@ pub use ort::{OrtModel, load_onnxruntime};
 pub use tract::TractModel;
 
 use crate::InspectionError;
+use crate::comparison::PAIR_CHANNELS;
 
 /// The weights that this version brings (models/damage/README.md is their card).
 const BUILT_IN: &[u8] = include_bytes!("../../../../models/damage/damage.onnx");
@@ -110,6 +111,10 @@ impl ModelChoice {
             (ModelChoice::File(path), EngineKind::Tract) => Arc::new(TractModel::load(path)?),
             (ModelChoice::File(path), EngineKind::Ort) => Arc::new(OrtModel::load(path)?),
         };
+        if let (ModelChoice::File(path), PAIR_CHANNELS) = (self, engine.contract().channels) {
+            let reason = format!("it takes {PAIR_CHANNELS} channels, an item beside its reference; a damage model takes 3, 4 or 6");
+            return Err(InspectionError::ModelContract { path: path.clone(), reason });
+        }
         Ok(Some(engine))
     }
 }
