@@ -11,6 +11,8 @@ type Finding = (Reason, Disposition);
 type Rule = fn(&Evidence, &Policy) -> Option<Finding>;
 
 const SIDELINE: Disposition = Disposition::Sideline;
+/// Scores of one thing by two ways differ by rounding only.
+const SAME_SCORE: f32 = 1e-4;
 
 /// Every rule is asked; the most cautious answer wins. A rule never looks at what the others found.
 const RULES: &[Rule] = &[
@@ -36,7 +38,7 @@ const RULES: &[Rule] = &[
 /// Decides one item. Without a single doubt it is sorted; doubt is never `Sort`.
 ///
 /// Reasons come in the order of [`Reason`], those that forced the disposition first; notes that do not hinder sorting
-/// (`NO_REFERENCE`, `DESIGN_CHANGE`) follow `OK`.
+/// (`NO_REFERENCE`, `DESIGN_CHANGE`, `EXPLAINED_AWAY`) follow `OK`.
 pub fn decide(evidence: &Evidence, policy: &Policy) -> Verdict {
     let mut findings: Vec<Finding> = RULES.iter().filter_map(|rule| rule(evidence, policy)).collect();
     let disposition = findings.iter().map(|(_, d)| *d).max().unwrap_or(Disposition::Sort);
@@ -105,21 +107,35 @@ fn impossible_values(e: &Evidence, _: &Policy) -> Option<Finding> {
         !in_unit(i.damage_score)
             || !in_unit(i.damage_threshold)
             || !i.instances.iter().all(|x| in_unit(x.damage_score))
-            || i.damage_score + 1e-4 < worst // the whole cannot be better than its worst part
+            || i.damage_score + SAME_SCORE < worst // the whole cannot be better than its worst part
     });
-    let report_impossible = usable_report(e)
-        .filter(|r| r.has_reference)
-        .is_some_and(|r| !in_unit(r.anomaly_score) || !in_unit(r.coverage) || !in_unit(r.identity_score));
+    let report_impossible = usable_report(e).filter(|r| r.has_reference).is_some_and(|r| {
+        let scores = [Some(r.anomaly_score), Some(r.coverage), Some(r.identity_score), r.damage_rejudged];
+        scores.into_iter().flatten().any(|score| !in_unit(score))
+    });
     let pick_impossible = e.subject().and_then(|i| i.pick.as_ref()).is_some_and(|p| !p.is_sound());
     (inspection_impossible || report_impossible || pick_impossible).then_some((Reason::ContradictoryInput, SIDELINE))
 }
 
-fn damage(e: &Evidence, _: &Policy) -> Option<Finding> {
+/// Beside a pristine reference damage is judged again, with perception's score in hand: where that was done, it decides.
+fn damage(e: &Evidence, p: &Policy) -> Option<Finding> {
     let inspection = usable_inspection(e)?;
-    // One item in the tray: the frame's score counts too, so that a score without a place is not lost.
-    let frame_score = if e.instance_id.is_none() { inspection.damage_score } else { 0.0 };
     let damaged = |score: f32| score > inspection.damage_threshold;
-    (damaged(frame_score) || e.subject().is_some_and(|i| damaged(i.damage_score))).then_some((Reason::Damage, SIDELINE))
+    // One item in the tray: the frame's score counts too, so that a score without a place is not lost.
+    let frame = if e.instance_id.is_none() { inspection.damage_score } else { 0.0 };
+    let own = e.subject().map_or(0.0, |i| i.damage_score);
+    let is_placeless = frame > own + SAME_SCORE && damaged(frame);
+    let again = e.damage_rejudged().filter(|_| !is_placeless && is_known(e, p));
+    match again {
+        Some(score) if damaged(score) => Some((Reason::Damage, SIDELINE)),
+        Some(_) if damaged(own) && p.explain_away => Some((Reason::ExplainedAway, Disposition::Sort)),
+        _ => (damaged(frame) || damaged(own)).then_some((Reason::Damage, SIDELINE)),
+    }
+}
+
+/// Whether the product is certain enough, and enough of it was compared, for what was found beside its reference to count.
+fn is_known(e: &Evidence, p: &Policy) -> bool {
+    usable_report(e).is_some_and(|r| r.identity_score >= p.min_identity_score && r.coverage >= p.min_coverage)
 }
 
 fn quality(e: &Evidence, p: &Policy) -> Option<Finding> {

@@ -120,6 +120,8 @@ pub struct Gallery {
     pub anomaly_score: f32,
     /// Part of the item that could be compared, `[0,1]`.
     pub coverage: f32,
+    /// Perception's damage judged again beside the reference, `[0,1]`; `None` where it was not.
+    pub damage_rejudged: Option<f32>,
     /// A new packaging design of the product is suspected and not settled.
     pub design_change: bool,
     /// Which gallery answered.
@@ -189,6 +191,12 @@ impl Evidence {
             (None, Some(inspection)) if inspection.ok => inspection.damage_score,
             _ => f32::NAN,
         }
+    }
+
+    /// Damage as judged beside the reference of a recognised product; `None` where that was not done.
+    pub fn damage_rejudged(&self) -> Option<f32> {
+        let report = self.gallery_report().filter(|r| r.ok && r.has_reference && !r.product.is_empty() && r.coverage > 0.0)?;
+        report.damage_rejudged
     }
 
     /// The discrepancy from the reference; NaN when nothing was compared.

@@ -80,6 +80,8 @@ impl Default for QualityPolicy {
 pub struct Policy {
     /// Discrepancy from the reference above which an item is not sorted, `[0,1]`.
     pub anomaly_threshold: f32,
+    /// Whether an item that perception calls damaged, and that is not when judged beside its reference, may be sorted.
+    pub explain_away: bool,
     /// Least part of an item that must have been compared, `[0,1]`; below it the picture counts as poor.
     pub min_coverage: f32,
     /// Least confidence in the product, `[0,1]`; below it the product counts as unknown.
@@ -110,6 +112,7 @@ impl Default for Policy {
         Self {
             // Tape and labels raise the anomaly of good items: only what hardly fits the reference decides by itself.
             anomaly_threshold: 0.8,
+            explain_away: true,
             min_coverage: 0.0,
             min_identity_score: 0.0,
             on_unknown_product: Disposition::Sort,

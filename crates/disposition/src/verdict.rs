@@ -67,6 +67,8 @@ pub enum Reason {
     NoReference,
     /// It differs from the reference, but a new packaging design of its product is suspected: held, a note.
     DesignChange,
+    /// Perception called it damaged, and beside its pristine reference it is not: a note.
+    ExplainedAway,
     /// No point at which the item can be picked up.
     NoPickPose,
     /// The frame of the pick pose is not connected to the cell.
@@ -75,7 +77,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in order of importance.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Ok,
         Self::DuplicateItem,
         Self::LedgerFailed,
@@ -93,6 +95,7 @@ impl Reason {
         Self::UnknownProduct,
         Self::NoReference,
         Self::DesignChange,
+        Self::ExplainedAway,
         Self::NoPickPose,
         Self::NoTransform,
     ];
@@ -117,6 +120,7 @@ impl Reason {
             Self::UnknownProduct => "UNKNOWN_PRODUCT",
             Self::NoReference => "NO_REFERENCE",
             Self::DesignChange => "DESIGN_CHANGE",
+            Self::ExplainedAway => "EXPLAINED_AWAY",
             Self::NoPickPose => "NO_PICK_POSE",
             Self::NoTransform => "NO_TRANSFORM",
         }

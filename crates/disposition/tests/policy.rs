@@ -27,6 +27,10 @@ fn edit_gallery(e: &mut Evidence, change: impl Fn(&mut disposition::Gallery)) {
     }
 }
 
+fn perceived(e: &mut Evidence, score: f32) {
+    edit_inspection(e, |i| (i.instances[0].damage_score, i.damage_score) = (score, score));
+}
+
 fn edit_arrival(e: &mut Evidence, change: impl Fn(&mut disposition::Arrival)) {
     change(Arc::make_mut(e.arrival.as_mut().unwrap()));
 }
@@ -67,6 +71,43 @@ fn each_doubt_has_its_disposition_and_reason() {
             },
             "SIDELINE",
             &["DAMAGE", "DESIGN_CHANGE"],
+        ),
+        ("damage is confirmed beside the reference", |e| edit_gallery(e, |g| g.damage_rejudged = Some(0.9)), "SIDELINE", &["DAMAGE"]),
+        (
+            "damage is none beside the reference",
+            |e| {
+                edit_gallery(e, |g| g.damage_rejudged = Some(0.1));
+                perceived(e, 0.9)
+            },
+            "SORT",
+            &["OK", "EXPLAINED_AWAY"],
+        ),
+        (
+            "damage is none beside a reference of an unknown product",
+            |e| {
+                edit_gallery(e, |g| {
+                    g.damage_rejudged = Some(0.1);
+                    g.product.clear()
+                });
+                perceived(e, 0.9)
+            },
+            "SIDELINE",
+            &["DAMAGE", "UNKNOWN_PRODUCT"],
+        ),
+        (
+            "damage somewhere else in the frame is not the item's to explain",
+            |e| {
+                edit_gallery(e, |g| g.damage_rejudged = Some(0.1));
+                edit_inspection(e, |i| i.damage_score = 0.9)
+            },
+            "SIDELINE",
+            &["DAMAGE"],
+        ),
+        (
+            "impossible second judgement",
+            |e| edit_gallery(e, |g| g.damage_rejudged = Some(1.5)),
+            "SIDELINE",
+            &["DAMAGE", "CONTRADICTORY_INPUT"],
         ),
         (
             "no reference",
@@ -270,7 +311,7 @@ prop_compose! {
         instances in prop::collection::vec(any_instance(), 0..3), frame in any_score(), threshold in any_score(),
         instance_id in prop::option::weighted(0.2, 0_u16..4), gallery_kind in 0..6, has_reference in any::<bool>(),
         anomaly in any_score(), design_change in prop::bool::weighted(0.3), product in prop::sample::select(vec!["", "cup", "box"]),
-        barcode in prop::sample::select(vec!["", "cup", "box"]),
+        barcode in prop::sample::select(vec!["", "cup", "box"]), again in prop::option::weighted(0.5, any_score()),
         doubts in prop::array::uniform4(prop::bool::weighted(0.1)),
     ) -> Evidence {
         let mut a = arrival("i");
@@ -280,7 +321,7 @@ prop_compose! {
         (i.ok, i.instances, i.damage_score, i.damage_threshold) = (ok[0], instances, frame.max(worst), threshold);
         let mut g = gallery("i");
         (g.ok, g.has_reference, g.anomaly_score, g.product) = (ok[1], has_reference, anomaly, product.into());
-        g.design_change = design_change;
+        (g.design_change, g.damage_rejudged) = (design_change, again);
         Evidence {
             item_id: "i".into(),
             arrival: has[0].then(|| Arc::new(a)),
@@ -300,12 +341,15 @@ prop_compose! {
     fn any_site()(
         anomaly_threshold in 0.0_f32..=1.0, min_coverage in prop_oneof![Just(0.0), 0.0_f32..=1.0],
         min_identity_score in prop_oneof![Just(0.0), 0.0_f32..=1.0], on_unknown_product in any_reaction(), on_no_reference in any_reaction(),
-        on in prop::array::uniform8(any_reaction()),
+        explain_away in any::<bool>(), on in prop::array::uniform8(any_reaction()),
     ) -> Policy {
         let [blurred, clipped, occluded, overexposed, underexposed, depth_missing, depth_unit_suspect, background_missing] = on;
         let quality =
             QualityPolicy { blurred, clipped, occluded, overexposed, underexposed, depth_missing, depth_unit_suspect, background_missing };
-        Policy { anomaly_threshold, min_coverage, min_identity_score, on_unknown_product, on_no_reference, quality, ..Policy::default() }
+        Policy {
+            anomaly_threshold, explain_away, min_coverage, min_identity_score, on_unknown_product, on_no_reference, quality,
+            ..Policy::default()
+        }
     }
 }
 
@@ -350,12 +394,27 @@ fn may_be_sorted(e: &Evidence, p: &Policy) -> bool {
         (q.depth_unit_suspect, on.depth_unit_suspect),
         (q.background_missing, on.background_missing),
     ];
+    let (report, known) = match &e.gallery {
+        GalleryInput::Report(g) => {
+            (Some(g), !g.product.is_empty() && g.identity_score >= p.min_identity_score && g.coverage >= p.min_coverage)
+        }
+        _ => (None, false),
+    };
+    let again = report.filter(|g| g.has_reference && known && g.coverage > 0.0).and_then(|g| g.damage_rejudged);
+    let placed = e.instance_id.is_some() || i.damage_score <= subject.damage_score + 1e-4;
+    let seen_whole = subject.damage_score <= i.damage_threshold && (e.instance_id.is_some() || i.damage_score <= i.damage_threshold);
+    let is_whole = match again {
+        Some(score) if placed => score <= i.damage_threshold && (seen_whole || p.explain_away),
+        // A score without a place: the reference says nothing of it.
+        Some(score) if i.damage_score <= i.damage_threshold => score <= i.damage_threshold && (seen_whole || p.explain_away),
+        _ => seen_whole,
+    };
     i.ok && gallery_agrees
+        && report.is_none_or(|g| !g.has_reference || g.damage_rejudged.is_none_or(unit))
         && unit(i.damage_score)
         && unit(i.damage_threshold)
         && i.instances.iter().all(|x| unit(x.damage_score))
-        && subject.damage_score <= i.damage_threshold
-        && (e.instance_id.is_some() || i.damage_score <= i.damage_threshold)
+        && is_whole
         && flags.iter().all(|(set, reaction)| !set || may(*reaction))
         && subject.pick.as_ref().is_some_and(|p| p.is_sound())
         && !(e.deadline_expired || e.duplicate || e.contradictory || e.transform_missing)
@@ -371,7 +430,7 @@ fn raised(e: &Evidence, by: f32) -> Evidence {
             i.instances.iter_mut().for_each(|x| x.damage_score = raise(x.damage_score));
         });
     }
-    edit_gallery(&mut e, |g| g.anomaly_score = raise(g.anomaly_score));
+    edit_gallery(&mut e, |g| (g.anomaly_score, g.damage_rejudged) = (raise(g.anomaly_score), g.damage_rejudged.map(raise)));
     e
 }
 

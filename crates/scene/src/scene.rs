@@ -162,7 +162,7 @@ impl Scene {
         let level = if verdict.is_sorted() { TextLogLevel::INFO } else { TextLogLevel::WARN };
         let line = TextLog::new(words::line(verdict)).with_level(level).with_color(Color::from(color));
         self.log(at, &format!("{}/decision", paths::LOG), &line)?;
-        self.log_score(at, paths::DAMAGE, verdict.damage_score, verdict.damage_threshold, verdict.is_sorted())?;
+        self.log_score(at, paths::DAMAGE, verdict.deciding_damage(), verdict.damage_threshold, verdict.is_sorted())?;
         self.log_score(at, paths::ANOMALY, verdict.anomaly_score, verdict.anomaly_threshold, verdict.is_sorted())?;
         self.log(at, &format!("{}/total", paths::LATENCY), &Scalars::single(f64::from(verdict.latency_ms)))?;
         for (stage, ms) in &verdict.timings_ms {

@@ -74,6 +74,8 @@ pub struct Verdict {
     pub reasons: Vec<String>,
     /// NaN when there was no inspection.
     pub damage_score: f32,
+    /// Damage as judged beside a pristine reference, which then decides; `None` where that was not done.
+    pub damage_rejudged: Option<f32>,
     /// Above it an item is not sorted.
     pub damage_threshold: f32,
     /// NaN when nothing was compared.
@@ -91,6 +93,11 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// The damage that decides.
+    pub fn deciding_damage(&self) -> f32 {
+        self.damage_rejudged.unwrap_or(self.damage_score)
+    }
+
     /// Whether the item goes on without a person.
     pub fn is_sorted(&self) -> bool {
         self.disposition == "SORT"

@@ -76,6 +76,7 @@ fn verdict(item: i64, damaged: bool) -> Verdict {
         lane: if damaged { "sideline" } else { "lane_a" }.into(),
         reasons: vec![if damaged { "DAMAGE" } else { "OK" }.into()],
         damage_score: score,
+        damage_rejudged: (item % 3 != 0).then_some(score),
         damage_threshold: 0.5,
         anomaly_score: if item % 3 == 0 { f32::NAN } else { score * 0.7 },
         anomaly_threshold: 0.4,

@@ -74,6 +74,7 @@ pub(crate) fn gallery(m: &msg::GalleryReport) -> d::Gallery {
         identity_score: m.identity_score,
         anomaly_score: m.anomaly_score,
         coverage: m.coverage,
+        damage_rejudged: m.is_rejudged.then_some(m.damage_rejudged),
         design_change: m.design_change,
         version: m.gallery_version.clone(),
         timings: timings(&m.timings),
@@ -116,6 +117,7 @@ pub(crate) fn decision(evidence: &d::Evidence, verdict: &d::Verdict, policy: &d:
         reasons: verdict.reasons.iter().map(|r| r.as_str().to_owned()).collect(),
         damage_score: evidence.damage_score(),
         damage_threshold: inspection.map_or(f32::NAN, |i| i.damage_threshold),
+        damage_rejudged: evidence.damage_rejudged().unwrap_or(f32::NAN),
         anomaly_score: evidence.anomaly_score(),
         anomaly_threshold: policy.anomaly_threshold,
         product: policy.product(evidence).to_owned(),
@@ -185,6 +187,7 @@ mod tests {
             Decision::UNKNOWN_PRODUCT,
             Decision::NO_REFERENCE,
             Decision::DESIGN_CHANGE,
+            Decision::EXPLAINED_AWAY,
             Decision::NO_PICK_POSE,
             Decision::NO_TRANSFORM,
         ];

@@ -21,6 +21,8 @@ node_kit::parameters! {
         require_gallery: bool = true;
         /// Discrepancy from the reference above which an item is not sorted.
         anomaly_threshold: f64 = 0.8, range 0.0..=1.0, dynamic;
+        /// Whether an item that perception calls damaged, and that the gallery does not beside its reference, may be sorted (`EXPLAINED_AWAY`).
+        explain_away: bool = true, dynamic;
         /// Least part of an item that must have been compared with its reference; below it the item is imaged again.
         min_coverage: f64 = 0.0, range 0.0..=1.0, dynamic;
         /// Least identity score; below it the product counts as unknown.
@@ -85,6 +87,7 @@ impl DecisionParams {
         };
         Policy {
             anomaly_threshold: self.anomaly_threshold as f32,
+            explain_away: self.explain_away,
             min_coverage: self.min_coverage as f32,
             min_identity_score: self.min_identity_score as f32,
             on_unknown_product: reaction(&self.on_unknown_product),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use inspection::Comparer;
 use intact_msgs::msg::{DefectScore, GalleryFinding, GalleryReport, Inspection, ItemArrival, ItemInstance, ProductScore, StageTiming};
 use matching::learning::{Damage, Sighting};
 use matching::{CUTOUT_MARGIN, Candidate, Cutout, Discrepancy, Gallery, Identification, Item, Judgement};
@@ -18,6 +19,8 @@ use crate::school::{NEW_DESIGN, School};
 /// Everything that a judgement rests on.
 pub(crate) struct Case<'a> {
     pub gallery: &'a Gallery,
+    /// Judges items beside their references; `None` where nothing is compared.
+    pub comparer: Option<&'a Comparer>,
     pub inspection: &'a Inspection,
     pub arrival: Option<&'a ItemArrival>,
     /// The picture that perception judged; only needed when there is something to compare with.
@@ -152,10 +155,10 @@ impl Case<'_> {
         let mut report = GalleryReport { ok: true, has_reference: true, ..self.blank(item_id.to_owned()) };
         self.tell_identity(&mut report, &found);
         if let Some(product) = found.product() {
-            let judgement = self.gallery.judge(&item, &product.product).map_err(|e| e.to_string())?;
+            let mut judgement = self.gallery.judge(&item, &product.product).map_err(|e| e.to_string())?;
+            self.rejudge(&mut report, instance, &mut judgement, rect)?;
             tell(&mut report, &judgement, rect);
             if let Some(discrepancy) = judgement.discrepancy {
-                rejudge(&mut report, instance, &discrepancy, rect, self.inspection.damage_threshold);
                 show(&mut report, discrepancy, rect, pictures)?;
             }
             report.learned = self.learn(item_id, instance, &item, product, rect, report.units_missing > 0);
@@ -171,16 +174,29 @@ impl Case<'_> {
         Ok(report)
     }
 
+    /// Perception's map of the item's cutout; `None` when the inspection brought none.
+    fn heat(&self, rect: Rect) -> Option<HeatMap> {
+        heatmap_from_ros(&self.inspection.heatmap).ok()?.crop(rect).filter(|map| (map.width(), map.height()) == (rect.w, rect.h))
+    }
+
+    /// Perception's damage once more, beside the reference: what is on the pristine print too is explained away, and so is what is put on
+    /// goods every day; what is neither is confirmed.
+    fn rejudge(&self, report: &mut GalleryReport, instance: &ItemInstance, judgement: &mut Judgement, rect: Rect) -> Result<(), String> {
+        let Some(found) = &mut judgement.discrepancy else { return Ok(()) };
+        report.explained_away = explained_away(instance, found, rect, self.inspection.damage_threshold);
+        let Some(comparer) = self.comparer else { return Ok(()) };
+        let heat = self.heat(rect);
+        let pair = found.pair.bytes(heat.as_ref()).map_err(|e| e.to_string())?;
+        let verdict = comparer.judge(&pair, heat.is_some().then_some(instance.damage_score)).map_err(|e| e.to_string())?;
+        found.settle(&verdict.map, verdict.size);
+        (report.is_rejudged, report.damage_rejudged) = (true, judgement.rejudged(verdict.score, instance.damage_score));
+        Ok(())
+    }
+
     /// What learning does with the item, in words. A failure there is no failure of the judgement.
     fn learn(&self, item_id: &str, instance: &ItemInstance, item: &Item, product: &Candidate, rect: Rect, is_incomplete: bool) -> String {
         let Some(class) = self.class else { return String::new() };
-        let heat = heatmap_from_ros(&self.inspection.heatmap).ok().and_then(|map| {
-            let rows = (rect.y..rect.y + rect.h).map(|y| {
-                let from = (y * map.width() + rect.x) as usize;
-                map.data().get(from..from + rect.w as usize)
-            });
-            rows.collect::<Option<Vec<_>>>().map(|rows| rows.concat())
-        });
+        let heat = self.heat(rect);
         let sighting = Sighting {
             item: item_id,
             capture: &format!("{}@{}", self.inspection.camera, self.inspection.header.stamp.nanos()),
@@ -190,7 +206,7 @@ impl Case<'_> {
             damage: Damage {
                 score: instance.damage_score.max(self.inspection.damage_score),
                 threshold: self.inspection.damage_threshold,
-                map: heat.as_deref().unwrap_or_default(),
+                map: heat.as_ref().map_or(&[], HeatMap::data),
             },
         };
         let mut school = class.school.lock().unwrap_or_else(PoisonError::into_inner);
@@ -244,6 +260,7 @@ impl Case<'_> {
 pub(crate) fn given_up(inspection: &Inspection, arrival: Option<&ItemArrival>, gallery: &Gallery, error: &str) -> Vec<GalleryReport> {
     let case = Case {
         gallery,
+        comparer: None,
         inspection,
         arrival,
         frame: None,
@@ -273,16 +290,14 @@ fn finding(kind: &str, b: &Rect, cutout: Rect, score: f32) -> GalleryFinding {
     GalleryFinding { kind: kind.to_owned(), region, score }
 }
 
-/// Perception's scores once more, beside the reference: what the pristine print shows in the same place is explained away. A type
-/// without a region explains nothing away. Decision acts on perception's own score; this one is for people and for learning from.
-fn rejudge(report: &mut GalleryReport, instance: &ItemInstance, found: &Discrepancy, cutout: Rect, threshold: f32) {
-    let is_explained = |d: &DefectScore| {
+/// How many of perception's findings above its threshold show what the pristine print shows in the same place. A type without a region
+/// explains nothing away.
+fn explained_away(instance: &ItemInstance, found: &Discrepancy, cutout: Rect, threshold: f32) -> u32 {
+    let is_explained = |d: &&DefectScore| {
         let r = &d.region;
         r.width > 0 && found.explains(Rect { x: r.x_offset, y: r.y_offset, w: r.width, h: r.height }, cutout)
     };
-    let (explained, left): (Vec<&DefectScore>, Vec<&DefectScore>) = instance.defects.iter().partition(|d| is_explained(d));
-    report.explained_away = explained.iter().filter(|d| d.score > threshold).count() as u32;
-    report.damage_rejudged = left.iter().map(|d| d.score).fold(0.0, f32::max);
+    instance.defects.iter().filter(|d| d.score > threshold).filter(is_explained).count() as u32
 }
 
 /// What differs, as pictures.

@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use inspection::Comparer;
 use intact_msgs::msg::{CellEvent, GalleryReport, Inspection, ItemArrival};
 use intact_msgs::srv::{EnrolReference, ListProducts};
 use node_kit::{Component, Inbox, NodeError, Ports, Shared, Worker};
@@ -49,6 +50,8 @@ struct Reporter {
     params: Shared<GalleryParams>,
     catalogue: Arc<Catalogue>,
     inputs: Arc<Inputs>,
+    /// Judges items beside their references; `None`: there is no gallery.
+    comparer: Option<Comparer>,
     barcodes: HashMap<String, String>,
     /// `None`: learning is off.
     school: Option<Mutex<School>>,
@@ -67,6 +70,7 @@ impl Component for Gallery {
             ports: ports.clone(),
             catalogue: Arc::clone(&catalogue),
             inputs: Arc::clone(&inputs),
+            comparer: catalogue.is_kept().then(|| comparer(&now.engine)).transpose()?,
             barcodes: barcodes(&now.barcodes)?,
             school: school(&catalogue, &now)?,
             reports: ports.node.publisher("gallery_report", Qos::event())?,
@@ -167,6 +171,11 @@ fn school(catalogue: &Catalogue, params: &GalleryParams) -> Result<Option<Mutex<
     Ok(Some(Mutex::new(school)))
 }
 
+fn comparer(engine: &str) -> Result<Comparer, NodeError> {
+    let kind = engine.parse().map_err(|e| NodeError::msg(format!("parameter `engine`: {e}")))?;
+    Comparer::load(kind).map_err(|e| NodeError::msg(format!("parameter `engine`: {e}")))
+}
+
 /// `CODE=PRODUCT` entries as a table.
 fn barcodes(entries: &[String]) -> Result<HashMap<String, String>, NodeError> {
     let pair = |entry: &String| {
@@ -246,6 +255,7 @@ impl Reporter {
         }
         let case = Case {
             gallery: &gallery,
+            comparer: self.comparer.as_ref(),
             inspection,
             arrival: arrival.as_deref(),
             frame,

@@ -11,6 +11,8 @@ node_kit::parameters! {
         cameras: Vec<String> = vec!["camera".into()];
         /// What a barcode names, as `CODE=PRODUCT`. A code that is not listed is read as the product's name.
         barcodes: Vec<String> = Vec::new();
+        /// What runs the comparing network: `tract`, or `ort` when a libonnxruntime is there (ORT_DYLIB_PATH).
+        engine: String = "tract".into(), choices ["tract", "ort"];
         /// Anomaly scores above it are counted as anomalous in the diagnostics; the decision node has its own policy.
         anomaly_threshold: f64 = f64::from(matching::ANOMALY_THRESHOLD), range 0.0..=1.0, dynamic;
         /// Products in a report's ranking.

@@ -165,7 +165,8 @@ fn perceptions_damage_is_judged_again_beside_the_reference() {
     };
     let seen = || vec![defect("superficial", 0.9, &at), defect("spillage", 0.2, &RegionOfInterest::default())];
     let whole = cell.inspect_seen(&tea, arrival("whole"), seen());
-    assert_eq!((whole.explained_away, whole.damage_rejudged), (1, 0.2), "{} {}", whole.anomaly_score, whole.coverage);
+    assert_eq!(whole.explained_away, 1, "{} {}", whole.anomaly_score, whole.coverage);
+    assert!(whole.is_rejudged && whole.damage_rejudged < 0.5, "{}", whole.damage_rejudged);
     assert!(whole.findings.is_empty(), "{:?}", whole.findings);
 
     let mut torn = tea.clone();
@@ -174,7 +175,8 @@ fn perceptions_damage_is_judged_again_beside_the_reference() {
         torn.data_mut()[i..i + 3].copy_from_slice(if (x + y) % 7 < 3 { &[25, 20, 15] } else { &[120, 95, 60] });
     }
     let hurt = cell.inspect_seen(&torn, arrival("hurt"), seen());
-    assert_eq!((hurt.explained_away, hurt.damage_rejudged), (0, 0.9), "a torn print is no print");
+    assert_eq!(hurt.explained_away, 0, "a torn print is no print");
+    assert!(hurt.is_rejudged && hurt.damage_rejudged > whole.damage_rejudged + 0.2, "{} {}", whole.damage_rejudged, hurt.damage_rejudged);
     let worst = &hurt.findings[0];
     let middle = (worst.region.x_offset + worst.region.width / 2, worst.region.y_offset + worst.region.height / 2);
     assert!(
@@ -183,7 +185,10 @@ fn perceptions_damage_is_judged_again_beside_the_reference() {
     );
 
     let stranger = cell.inspect_seen(&print(9, ITEM.w, ITEM.h), arrival("stranger"), seen());
-    assert!(stranger.damage_rejudged.is_nan() && stranger.explained_away == 0, "what was not compared is not judged again");
+    assert!(
+        !stranger.is_rejudged && stranger.damage_rejudged.is_nan() && stranger.explained_away == 0,
+        "what was not compared is not judged again"
+    );
 }
 
 #[test]

@@ -62,6 +62,7 @@ pub(crate) fn verdict(decision: &Decision) -> Verdict {
         reasons: decision.reasons.clone(),
         damage_score: decision.damage_score,
         damage_threshold: decision.damage_threshold,
+        damage_rejudged: (!decision.damage_rejudged.is_nan()).then_some(decision.damage_rejudged),
         anomaly_score: decision.anomaly_score,
         anomaly_threshold: decision.anomaly_threshold,
         product: decision.product.clone(),
