@@ -2,7 +2,7 @@
 # All of them share one build profile (dev: optimised dependencies, optimised code, line numbers in backtraces).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench train finetune exam real-exam clean
+.PHONY: help setup demo test lint bench train train-comparison finetune exam real-exam clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -27,6 +27,9 @@ bench: ## the parts (criterion) and the whole line, as tables and as out/parts.j
 
 train: ## the damage network from nothing (training/README.md); SAMPLES=3000000 is a night on two cores
 	@tools/train.sh
+
+train-comparison: ## the network that judges an item beside its reference, from nothing; an hour on two cores
+	@tools/train.sh comparison
 
 finetune: ## the damage network on your own captures: DATASET=path FORMAT=kaputt|booth
 	@tools/train.sh finetune "$(DATASET)" "$(FORMAT)"

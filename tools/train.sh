@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From nothing to a released damage model, from the released one to a user's own, or the frozen exam:
-# `tools/train.sh [finetune DATASET FORMAT | exam ARGUMENTS… | real-exam ARGUMENTS…]`.
+# `tools/train.sh [comparison | finetune DATASET FORMAT | exam ARGUMENTS… | real-exam ARGUMENTS…]`.
 source "$(dirname "$0")/lib.sh"
 VENV=.venv-train
 PYTHON=$VENV/bin/python
@@ -31,6 +31,11 @@ if [ "${1:-}" = exam ]; then
     step "the frozen exam" "see the message above; captures are kept in out/exam" $PYTHON training/exam.py "${@:2}"
 elif [ "${1:-}" = real-exam ]; then
     step "damage put into real captures" "see the message above; the captures lie in ../shared/data" $PYTHON training/real_exam.py "${@:2}"
+elif [ "${1:-}" = comparison ]; then
+    PAIRS=${PAIRS:-out/pairs}
+    step "what it learns from" "start again to go on; delete $PAIRS to begin anew" $PYTHON training/prepare_pairs.py --out "$PAIRS"
+    step "training" "see the message above" $PYTHON training/pairs.py --pairs "$PAIRS" --samples "${SAMPLES:-110000}"
+    step "intact with the new weights" "the compiler's first error above names what is missing" cargo build --workspace --locked
 elif [ "${1:-}" = finetune ]; then
     [ $# -eq 3 ] || { echo "give DATASET and FORMAT (kaputt or booth)" >&2 && exit 2; }
     # One folder a data set and length of training: another one starts anew, the same one goes on.

@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--freeze", action="store_true", help="write exam.json")
     parser.add_argument("--check", action="store_true", help="only prove that the captures are the frozen ones")
     parser.add_argument("--colour-alone", action="store_true", help="leave the depth out")
+    parser.add_argument("--references", choices=("none", "auto"), default="none", help="auto: judge items beside the references of their products")
     parser.add_argument("eval", nargs="*", help="after --: arguments for `intact eval`")
     args = parser.parse_args()
     assert args.items >= HASHED, f"--items {args.items}: at least {HASHED}, what the hash covers"
@@ -92,7 +93,7 @@ def compare(found: dict) -> None:
 def judge(args: argparse.Namespace, folder: Path) -> list[dict]:
     """Truth and score of every capture."""
     out = folder / "scores.csv"
-    subprocess.run([args.intact, "eval", str(folder), "--format", "kaputt" if args.colour_alone else "booth", "--references", "none", "--submission", str(out), *args.eval], check=True, stdout=sys.stderr)
+    subprocess.run([args.intact, "eval", str(folder), "--format", "kaputt" if args.colour_alone else "booth", "--references", args.references, "--submission", str(out), *args.eval], check=True, stdout=sys.stderr)
     with out.open() as file:
         scores = {row["capture_id"]: float(row["pred"]) for row in csv.DictReader(file)}
     return [{**row, "score": scores[row["capture_id"]]} for row in pyarrow.parquet.read_table(folder / "query-test.parquet").to_pylist()]

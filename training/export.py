@@ -24,12 +24,20 @@ def platt(logits: np.ndarray, damaged: np.ndarray) -> tuple[float, float]:
     n, m = damaged.sum(), (~damaged).sum()
     wanted = np.where(damaged, (n + 1) / (n + 2), 1 / (m + 2))
     x = np.stack([logits, np.ones_like(logits)], 1).astype(np.float64)
+
+    def loss(w: np.ndarray) -> float:
+        z = x @ w
+        return float((np.logaddexp(0, z) - wanted * z).sum())
+
     w = np.array([1.0, 0.0])
     for _ in range(50):
-        p = 1 / (1 + np.exp(-x @ w))
+        p = 1 / (1 + np.exp(-np.clip(x @ w, -500, 500)))
         gradient = x.T @ (p - wanted)
         hessian = (x * (p * (1 - p))[:, None]).T @ x + 1e-6 * np.eye(2)
         step = np.linalg.solve(hessian, gradient)
+        # Far from the answer a whole step overshoots.
+        while loss(w - step) > loss(w) and np.abs(step).max() > 1e-9:
+            step /= 2
         w -= step
         if np.abs(step).max() < 1e-9:
             break

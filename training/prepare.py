@@ -48,10 +48,13 @@ def listed(data: Path) -> list[dict]:
 
     for folder in sorted((data / "retail_arc2017").iterdir()):
         for picture in sorted(folder.glob("*.jpg")) if folder.is_dir() else []:
-            add("arc", folder.name, picture, one_item=picture.stem == "top")
+            top = picture.stem == "top"
+            add("arc", folder.name, picture, one_item=top, references=[] if top else [str(folder / "top.jpg")])
     for part in ("gallery", "query"):
         for picture in sorted((data / "retail_grocery" / part).glob("*.jpg")):
-            add("grocery", picture.stem.rsplit("_", 1)[0], picture, one_item=True)
+            product = picture.stem.rsplit("_", 1)[0]
+            packshot = data / "retail_grocery" / "gallery" / f"{product}_Iconic.jpg"
+            add("grocery", product, picture, one_item=True, references=[] if part == "gallery" else [str(packshot)])
     for color in sorted((data / "rgbd_mosd").glob("*_color.png")):
         depth = color.with_name(color.name.replace("_color", "_depth_mm"))
         add("mosd", color.stem.removesuffix("_color"), color, depth=str(depth), depth_unit_m=0.001, camera=[525.0, 525.0, 319.5, 239.5])

@@ -1,8 +1,7 @@
 //! `intact crops`: what a damage model sees of each item of a data set, for training (`training/README.md`).
 
-use std::borrow::Cow;
 use std::fs::File;
-use std::io::{BufWriter, Seek as _, SeekFrom, Write as _};
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,14 +14,13 @@ use inspection::{EmptyTray, ModelInput, SegmentationParams, model_inputs};
 use rayon::prelude::*;
 use vision::Rect;
 
+use super::arrays::{Npy, field};
 use super::listed::{self, Job};
 
 /// Channels of `inputs.npy`; docs/model-contract.md says what each is.
 const CHANNELS: usize = 6;
 /// Pictures in work at once: enough for every core, few enough for memory.
 const BATCH: usize = 16;
-/// Bytes before the numbers of an `.npy` file: fixed, so that the number of rows can be filled in at the end.
-const NPY_HEADER: usize = 128;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -144,11 +142,6 @@ fn cut(job: &Job, tray: Option<&EmptyTray>, side: usize) -> Result<Vec<Row>> {
     Ok(rows.collect())
 }
 
-/// A field of the table: between quotes where it holds what separates fields or rows (RFC 4180).
-fn field(text: &str) -> Cow<'_, str> {
-    if text.contains([',', '"', '\n', '\r']) { Cow::Owned(format!("\"{}\"", text.replace('"', "\"\""))) } else { Cow::Borrowed(text) }
-}
-
 /// Damage bits of the crop, nearest pixel.
 fn truth_of(truth: &image::GrayImage, crop: Rect, side: usize) -> Vec<u8> {
     let at = |i: usize, from: u32, size: u32| from + (2 * i as u32 + 1) * size / (2 * side as u32);
@@ -186,51 +179,5 @@ impl Output {
         self.table.flush()?;
         self.damage.finish()?;
         self.inputs.finish()
-    }
-}
-
-/// A growing NumPy array of bytes.
-struct Npy {
-    file: BufWriter<File>,
-    row: Vec<usize>,
-    n: usize,
-}
-
-impl Npy {
-    fn create(path: &Path, row: Vec<usize>) -> Result<Npy> {
-        let mut file = BufWriter::new(File::create(path).with_context(|| path.display().to_string())?);
-        file.write_all(&[0; NPY_HEADER])?;
-        Ok(Npy { file, row, n: 0 })
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        self.n += 1;
-        Ok(self.file.write_all(bytes)?)
-    }
-
-    /// Writes the header (NumPy's format 1.0), now that the number of rows is known.
-    fn finish(mut self) -> Result<usize> {
-        let shape: Vec<String> = std::iter::once(self.n).chain(self.row.iter().copied()).map(|d| d.to_string()).collect();
-        let about = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({}), }}", shape.join(", "));
-        let room = NPY_HEADER - 10;
-        let mut header = b"\x93NUMPY\x01\x00".to_vec();
-        header.extend((room as u16).to_le_bytes());
-        header.extend(format!("{about:<width$}\n", width = room - 1).into_bytes());
-        self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(&header)?;
-        self.file.flush()?;
-        Ok(self.n)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::field;
-
-    #[test]
-    fn a_comma_in_a_name_does_not_shift_the_columns() {
-        assert_eq!(field("arc"), "arc");
-        assert_eq!(field("mosd, depth"), "\"mosd, depth\"");
-        assert_eq!(field("a \"b\""), "\"a \"\"b\"\"\"");
     }
 }

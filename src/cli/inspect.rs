@@ -9,8 +9,8 @@ use captures::load_rgbd;
 use clap::Args;
 use image::{GrayImage, ImageBuffer, Luma, RgbImage};
 use inspection::{
-    DEFAULT_DAMAGE_THRESHOLD, EmptyTray, EngineKind, InspectedItem, Inspection, InspectionParams, Inspector, ModelChoice, Quality, Report,
-    SegmentationParams, overlay,
+    Comparer, DEFAULT_DAMAGE_THRESHOLD, EmptyTray, EngineKind, InspectedItem, Inspection, InspectionParams, Inspector, ModelChoice,
+    Quality, Report, SegmentationParams, overlay,
 };
 use matching::{CUTOUT_MARGIN, Cutout, Gallery, GalleryOptions};
 use references::{GalleryUrl, Store};
@@ -74,6 +74,8 @@ struct Match {
     /// Null when nothing could be compared.
     anomaly_score: Option<f32>,
     coverage: f32,
+    /// Damage as judged beside the reference, which the cell goes by; null when nothing could be compared.
+    damage_rejudged: Option<f32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -114,7 +116,7 @@ pub fn run(args: InspectArgs) -> Result<ExitCode> {
     let inspection = inspector.inspect(&frame, background.as_ref(), &mut |stage| watch.lap(stage))?;
     let matches = match &args.references {
         Some(dir) => {
-            let matches = compare(dir, &frame, &inspection)?;
+            let matches = compare(dir, &frame, &inspection, args.engine)?;
             watch.lap("gallery");
             Some(matches)
         }
@@ -147,7 +149,7 @@ fn load(args: &InspectArgs) -> Result<(RgbdFrame, Option<EmptyTray>)> {
     Ok((frame, background.map(EmptyTray::new)))
 }
 
-fn compare(dir: &Path, frame: &RgbdFrame, inspection: &Inspection) -> Result<Vec<Match>> {
+fn compare(dir: &Path, frame: &RgbdFrame, inspection: &Inspection, engine: EngineKind) -> Result<Vec<Match>> {
     let gallery = match dir.to_str().filter(|text| GalleryUrl::is_meant_by(text)) {
         Some(url) => super::gallery::load(&Store::open_for_reading(&url.parse()?)?, None)?,
         None => {
@@ -159,23 +161,33 @@ fn compare(dir: &Path, frame: &RgbdFrame, inspection: &Inspection) -> Result<Vec
             gallery
         }
     };
-    inspection.items.iter().map(|item| match_item(&gallery, frame, inspection, item)).collect()
+    let comparer = Comparer::load(engine)?;
+    inspection.items.iter().map(|item| match_item(&gallery, &comparer, frame, inspection, item)).collect()
 }
 
-fn match_item(gallery: &Gallery, frame: &RgbdFrame, inspection: &Inspection, item: &InspectedItem) -> Result<Match> {
-    let rect = item.bbox.with_margin(CUTOUT_MARGIN, frame.color.width(), frame.color.height());
-    let item = gallery.prepare(Cutout::of_label(&frame.color, &inspection.mask, item.id, rect)?)?;
+fn match_item(gallery: &Gallery, comparer: &Comparer, frame: &RgbdFrame, inspection: &Inspection, found: &InspectedItem) -> Result<Match> {
+    let rect = found.bbox.with_margin(CUTOUT_MARGIN, frame.color.width(), frame.color.height());
+    let item = gallery.prepare(Cutout::of_label(&frame.color, &inspection.mask, found.id, rect)?)?;
     let identification = gallery.identify(&item, None);
     let Some(best) = identification.product() else {
         let score = identification.ranking.first().map_or(0.0, |c| c.score);
-        return Ok(Match { product: None, identity_score: score, anomaly_score: None, coverage: 0.0 });
+        return Ok(Match { product: None, identity_score: score, anomaly_score: None, coverage: 0.0, damage_rejudged: None });
     };
     let judgement = gallery.judge(&item, &best.product)?;
+    let damage_rejudged = match &judgement.discrepancy {
+        Some(differs) => {
+            let heat = inspection.heatmap.crop(rect);
+            let told = heat.is_some().then_some(found.damage_score);
+            Some(judgement.rejudged(comparer.judge(&differs.pair.bytes(heat.as_ref())?, told)?.score, found.damage_score))
+        }
+        None => None,
+    };
     Ok(Match {
         product: Some(best.product.clone()),
         identity_score: best.score,
         anomaly_score: judgement.anomaly_score(),
         coverage: judgement.coverage(),
+        damage_rejudged,
     })
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use captures::load_rgbd;
-use datasets::{Depth, Sample};
+use datasets::{Depth, Reference, Sample};
 use inspection::EmptyTray;
 use serde::Deserialize;
 use vision::RgbdFrame;
@@ -22,6 +22,9 @@ struct Listed {
     background: Option<(PathBuf, PathBuf)>,
     #[serde(default)]
     one_item: bool,
+    /// Pristine pictures of the product, for `intact pairs` and `intact booth inject`.
+    #[serde(default)]
+    references: Vec<PathBuf>,
 }
 
 /// A capture, and where it has one of its own, the picture of its empty tray (colour, depth).
@@ -54,7 +57,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<Job>> {
             (None, _) => None,
             (Some(_), None) => bail!("{}, line {}: `depth` needs `depth_unit_m`", path.display(), n + 1),
         };
-        let sample = Sample { depth, fx_fy_cx_cy: l.camera, one_item: l.one_item, ..Sample::bare(l.id, l.item, l.color) };
+        let references = l.references.into_iter().map(|picture| Reference { picture, mask: None }).collect();
+        let sample = Sample { depth, fx_fy_cx_cy: l.camera, one_item: l.one_item, references, ..Sample::bare(l.id, l.item, l.color) };
         Ok(Job { sample, background: l.background })
     };
     text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()).map(line).collect()

@@ -12,6 +12,7 @@ macro_rules! say {
     ($($arg:tt)*) => { $crate::cli::print_line(format_args!($($arg)*)) };
 }
 
+mod arrays;
 mod bag;
 mod booth;
 mod crops;
@@ -19,6 +20,7 @@ mod eval;
 mod gallery;
 mod inspect;
 mod listed;
+mod pairs;
 mod params;
 mod provenance;
 mod run;
@@ -57,6 +59,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Cut a data set into what a damage model sees of each item, for training.
     Crops(crops::CropsArgs),
+    /// Lay references over the items of a data set, as the comparing network sees the two, for training.
+    Pairs(pairs::PairsArgs),
     /// The products that the cell knows: enrol, identify, verify.
     #[command(subcommand)]
     Gallery(gallery::GalleryCommand),
@@ -75,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Booth(command) => booth::run(command),
         Command::Eval(args) => eval::run(&args),
         Command::Crops(args) => crops::run(&args),
+        Command::Pairs(args) => pairs::run(&args),
         Command::Gallery(command) => gallery::run(command),
         Command::Params(args) => params::run(args),
     };

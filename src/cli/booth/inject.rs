@@ -40,7 +40,7 @@ Example:
 The list is that of `intact crops`: captures of undamaged goods, one object a line. Each of them gives --copies pairs: one
 capture with damage put in, colour and depth together, and its sham, a benign edit of the same strength that goes through
 the same warp, blend, noise and encoding. Items are found as the cell finds them, without a picture of the empty tray in
-what is written. The table has the kind of damage as `operator`, its type, and its size as `damage_px` and, where depth
+what is written. Pristine pictures that the list names as \"references\" are copied, for `intact eval --references auto`. The table has the kind of damage as `operator`, its type, and its size as `damage_px` and, where depth
 and camera give the scale, `damage_mm` (root of the area).")]
 pub struct InjectArgs {
     /// List of captures, .jsonl
@@ -98,6 +98,7 @@ pub fn run(args: &InjectArgs) -> Result<ExitCode> {
     let pairs = write_pairs(&jobs, args)?;
     ensure!(!pairs.is_empty(), "in none of {} captures an item was found that damage could be put into", jobs.len());
     write_table(&pairs, &args.out)?;
+    write_references(&jobs, &pairs, &args.out)?;
     let shared = Shared { seed: args.seed, split: Split::Test, depth_unit_m: DEPTH_UNIT_M, cameras: Vec::new() };
     std::fs::write(args.out.join(SHARED_FILE), serde_json::to_string_pretty(&shared)?)?;
     if let Some(path) = &args.sheet {
@@ -295,6 +296,32 @@ fn write_table(pairs: &[Pair], out: &Path) -> Result<()> {
         .column(text("camera", &|p, _| p.fx_fy_cx_cy.map(|k| k.map(|v| v.to_string()).join(","))))
         .column(Column::Truth("one_item", rows.iter().map(|(p, _)| p.one_item).collect()))
         .write(&out.join("query-test.parquet"))?;
+    Ok(())
+}
+
+/// Copies the pristine pictures that the list names, and their table; nothing where it names none.
+fn write_references(jobs: &[Job], pairs: &[Pair], out: &Path) -> Result<()> {
+    let used: BTreeSet<&str> = pairs.iter().map(|p| p.item.as_str()).collect();
+    let mut pictures: BTreeSet<(&str, &Path)> = BTreeSet::new();
+    for job in jobs.iter().filter(|j| used.contains(j.sample.item.as_str())) {
+        pictures.extend(job.sample.references.iter().map(|r| (job.sample.item.as_str(), r.picture.as_path())));
+    }
+    if pictures.is_empty() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(out.join("reference-image"))?;
+    let mut rows = Vec::with_capacity(pictures.len());
+    for (n, (item, picture)) in pictures.into_iter().enumerate() {
+        let extension = picture.extension().and_then(|e| e.to_str()).unwrap_or("png");
+        let name = format!("reference-image/{}-{n}.{extension}", item.replace('/', "-"));
+        std::fs::copy(picture, out.join(&name)).with_context(|| picture.display().to_string())?;
+        rows.push((item.to_owned(), name));
+    }
+    let column = |of: fn(&(String, String)) -> &String| rows.iter().map(|row| Some(of(row).clone())).collect();
+    TableWriter::default()
+        .column(Column::Text("item_identifier", column(|(item, _)| item)))
+        .column(Column::Text("reference_image", column(|(_, name)| name)))
+        .write(&out.join("reference-test.parquet"))?;
     Ok(())
 }
 

@@ -299,7 +299,7 @@ impl Decided {
     /// Another decision of the same capture: it is sorted when all of its items are.
     fn and(&mut self, line: &serde_json::Value) {
         // What the default policy sorts with, and the score's own reason.
-        let scored = ["OK", "NO_REFERENCE", "DESIGN_CHANGE", "DAMAGE"];
+        let scored = ["OK", "NO_REFERENCE", "DESIGN_CHANGE", "EXPLAINED_AWAY", "DAMAGE"];
         self.is_sorted &= line["disposition"] == "SORT";
         let reasons = line["reasons"].as_array().map_or(&[][..], Vec::as_slice);
         self.is_kept |= reasons.is_empty() || reasons.iter().any(|r| !scored.iter().any(|s| r == s));

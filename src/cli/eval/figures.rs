@@ -37,6 +37,10 @@ pub(crate) struct Figures {
     pub damage: Ranking,
     /// Ranking by the comparison alone, where it could be made.
     pub anomaly: Option<Ranking>,
+    /// Ranking by damage judged again beside the reference, where it could be, …
+    pub rejudged: Option<Ranking>,
+    /// … and by the scorer alone of those same samples.
+    pub damage_where_rejudged: Option<Ranking>,
     /// Share of the samples that could be compared; `None` without references.
     pub compared: Option<f64>,
     pub per_type: BTreeMap<String, Group>,
@@ -120,6 +124,8 @@ impl Figures {
         };
         let all = judged(&|v| Some(v.score));
         let compared = judged(&|v| v.anomaly);
+        let rejudged = judged(&|v| v.rejudged);
+        let before = judged(&|v| v.rejudged.map(|_| v.damage));
         let whole: Vec<f64> = all.iter().filter(|j| !j.damaged).map(|j| j.score).collect();
         // That function's threshold is the lowest score that alarms; here what alarms lies above it.
         let limit = |rate: f64| threshold_at_false_alarms(&whole, rate).map(f64::next_down);
@@ -144,6 +150,8 @@ impl Figures {
             no_item: NoItem { whole: unseen(false), damaged: unseen(true) },
             damage: Ranking::of(&judged(&|v| Some(v.damage))),
             anomaly: (!compared.is_empty()).then(|| Ranking::of(&compared)),
+            rejudged: (!rejudged.is_empty()).then(|| Ranking::of(&rejudged)),
+            damage_where_rejudged: (!before.is_empty()).then(|| Ranking::of(&before)),
             compared: (!compared.is_empty()).then(|| compared.len() as f64 / samples.len() as f64),
             per_type: types(samples, &all, threshold, &|s| s.types.iter().map(String::as_str).collect()),
             per_material: by(&|s| &s.material),
@@ -187,6 +195,10 @@ impl Figures {
         if let Some(anomaly) = &self.anomaly {
             rows.push(("AUROC of the comparison alone, where made", number(anomaly.auroc), None));
             rows.push(("share that could be compared", number(self.compared), None));
+        }
+        if let (Some(after), Some(before)) = (&self.rejudged, &self.damage_where_rejudged) {
+            rows.push(("AUROC of damage judged again beside the reference, where it could be", number(after.auroc), None));
+            rows.push(("  … of the scorer alone, of those", number(before.auroc), None));
         }
         if let Some(l) = &self.localisation {
             rows.push(("pixel AUROC", number(l.pixel_auroc), None));

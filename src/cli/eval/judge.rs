@@ -10,14 +10,14 @@ use captures::{load_color, load_rgbd};
 use datasets::{Format, Reference, Sample, Shared, SharedCamera};
 use disposition::Policy;
 use evaluation::{Localisation, LocalisationScore};
-use inspection::{EmptyTray, Inspection, Inspector, overlay};
-use matching::{ANOMALY_THRESHOLD, CUTOUT_MARGIN, Cutout, Gallery, GalleryOptions, Picture, Posed};
+use inspection::{Comparer, EmptyTray, Inspection, Inspector, overlay};
+use matching::{ANOMALY_THRESHOLD, CUTOUT_MARGIN, Cutout, Gallery, GalleryOptions, Judgement, Picture, Posed};
 use vision::{ColorImage, HeatMap, Rect, RgbdFrame};
 
 use super::super::crops::empty_trays;
 
 /// The product under which a sample's references are enrolled.
-const PRODUCT: &str = "item";
+pub(crate) const PRODUCT: &str = "item";
 
 /// What was found in one sample.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub(crate) struct Verdict {
     pub damage: f32,
     /// Of the comparison with references, [0, 1]; `None` when nothing could be compared.
     pub anomaly: Option<f32>,
+    /// The scorer's damage judged again beside the reference, [0, 1]; `None` when nothing could be compared.
+    pub rejudged: Option<f32>,
     /// Intersection over union of the found item with the true one; `None` without truth.
     pub item_iou: Option<f32>,
     /// Inspection and comparison, milliseconds.
@@ -41,11 +43,12 @@ pub(crate) struct Verdict {
 /// Judges samples one after another.
 pub(crate) struct Judge {
     inspector: Inspector,
+    /// `None`: nothing is compared.
+    comparer: Option<Comparer>,
     format: Format,
     /// Of each camera of the set.
     trays: Vec<EmptyTray>,
     cameras: Vec<[f64; 4]>,
-    compares: bool,
     /// The references of the last sample, which the next one often shares.
     gallery: Option<Enrolled>,
     localisation: Localisation,
@@ -56,6 +59,8 @@ pub(crate) struct Judge {
 struct Anomaly {
     /// [0, 1].
     score: f32,
+    /// Damage beside the reference, [0, 1]; `None` when none was laid over the sample.
+    rejudged: Option<f32>,
     /// Where, [0, 1]; `None` when nothing was registered nor judged by patches.
     map: Option<HeatMap>,
     /// The part of the picture that the map covers.
@@ -90,10 +95,10 @@ const MOST_POSED: usize = 240;
 const KEPT_BACK: usize = 12;
 
 impl Judge {
-    pub fn new(root: &Path, format: Format, shared: Option<Shared>, inspector: Inspector, compares: bool) -> Result<Judge> {
+    pub fn new(root: &Path, format: Format, shared: Option<Shared>, inspector: Inspector, comparer: Option<Comparer>) -> Result<Judge> {
         let trays = shared.as_ref().map_or_else(|| Ok(Vec::new()), |s| empty_trays(root, s))?;
         let cameras = shared.iter().flat_map(|s| &s.cameras).map(SharedCamera::fx_fy_cx_cy).collect();
-        Ok(Judge { inspector, format, trays, cameras, compares, gallery: None, localisation: Localisation::default(), localised: false })
+        Ok(Judge { inspector, comparer, format, trays, cameras, gallery: None, localisation: Localisation::default(), localised: false })
     }
 
     /// Figures of the maps so far; `None` without true masks.
@@ -124,9 +129,10 @@ impl Judge {
         // Of pictures that are taken alike others know more: the scorer counts where it alarms, and does so on no pristine one.
         let counts = posed.is_none_or(|judges| damage > judges.usual.damage.max(self.inspector.params.damage_threshold));
         let anomaly = compared.as_ref().map(|a| a.score);
+        let rejudged = compared.as_ref().and_then(|a| a.rejudged);
         self.localise(sample, &inspection, compared.as_ref())?;
         Ok(Verdict {
-            score: policy_score(if counts { damage } else { 0.0 }, anomaly, self.inspector.params.damage_threshold),
+            score: policy_score(if counts { rejudged.unwrap_or(damage) } else { 0.0 }, anomaly, self.inspector.params.damage_threshold),
             scorer: if inspection.engine == "none" {
                 inspection.model.clone()
             } else {
@@ -135,6 +141,7 @@ impl Judge {
             found: !inspection.items.is_empty(),
             damage,
             anomaly,
+            rejudged,
             item_iou: item_iou(sample, &inspection)?,
             ms,
         })
@@ -146,13 +153,16 @@ impl Judge {
             // Another sample's references say nothing of this one.
             self.gallery = None;
         }
-        if !self.compares || sample.references.is_empty() || self.gallery.as_ref().is_some_and(|e| e.references == sample.references) {
+        if self.comparer.is_none()
+            || sample.references.is_empty()
+            || self.gallery.as_ref().is_some_and(|e| e.references == sample.references)
+        {
             return Ok(());
         }
         let is_posed = self.format == Format::Mvtec;
         let step = if is_posed { sample.references.len().div_ceil(MOST_POSED) } else { 1 };
         let chosen = sample.references.iter().step_by(step.max(1)).enumerate();
-        let pictures: Vec<Picture> = chosen.map(|(n, r)| self.reference(n, r)).collect::<Result<_>>()?;
+        let pictures: Vec<Picture> = chosen.map(|(n, r)| pristine(n, r, is_posed)).collect::<Result<_>>()?;
         let cutouts: Vec<Cutout> = if is_posed { pictures.iter().map(|p| p.cutout.clone()).collect() } else { Vec::new() };
         // The cell compares as it finds its items; pictures that are taken alike are judged by their surface, too.
         let posed = Posed::learn(&cutouts)?;
@@ -181,20 +191,6 @@ impl Judge {
         Ok(Usual { differs: (2 * differs.len() > asked).then_some(most), damage })
     }
 
-    fn reference(&self, n: usize, reference: &Reference) -> Result<Picture> {
-        let color = load_color(&reference.picture)?;
-        let mask = match &reference.mask {
-            Some(path) => Some(read_mask(path)?).filter(|(w, h, _)| (*w, *h) == (color.width(), color.height())),
-            None => None,
-        };
-        let cutout = match mask {
-            Some((_, _, set)) => Cutout::masked(color, set)?,
-            None if self.format == Format::Mvtec => Cutout::whole(color),
-            None => Cutout::without_plain_border(color),
-        };
-        Ok(Picture { product: PRODUCT.to_owned(), name: n.to_string(), cutout })
-    }
-
     /// `None`: nothing could be compared.
     fn compare(&self, frame: &RgbdFrame, inspection: &Inspection) -> Result<Option<Anomaly>> {
         let Some(enrolled) = &self.gallery else { return Ok(None) };
@@ -219,6 +215,8 @@ impl Judge {
         };
         // Whatever either of them sees.
         let score = differs.into_iter().chain(odd.as_ref().map(|o| o.score)).reduce(f32::max);
+        // Pictures that are taken alike have judges of their own.
+        let rejudged = if enrolled.posed.is_none() { self.rejudge(&judgement, inspection, rect)? } else { None };
         let map = match (judgement.discrepancy.map(|d| d.map), odd.map(|o| o.map)) {
             (Some(a), Some(b)) => {
                 let map = a.data().iter().zip(b.data()).map(|(a, b)| a.max(*b)).collect();
@@ -226,7 +224,17 @@ impl Judge {
             }
             (a, b) => a.or(b),
         };
-        Ok(score.map(|score| Anomaly { score, map, rect }))
+        Ok(score.map(|score| Anomaly { score, rejudged, map, rect }))
+    }
+
+    /// The item's damage beside the reference that was laid over it.
+    fn rejudge(&self, judgement: &Judgement, inspection: &Inspection, rect: Rect) -> Result<Option<f32>> {
+        let item = inspection.items.iter().max_by_key(|i| i.area_px);
+        let (Some(comparer), Some(item), Some(found)) = (&self.comparer, item, &judgement.discrepancy) else { return Ok(None) };
+        let heat = inspection.heatmap.crop(rect);
+        let told = heat.is_some().then_some(item.damage_score);
+        let score = comparer.judge(&found.pair.bytes(heat.as_ref())?, told)?.score;
+        Ok(Some(judgement.rejudged(score, item.damage_score)))
     }
 
     fn localise(&mut self, sample: &Sample, inspection: &Inspection, anomaly: Option<&Anomaly>) -> Result<()> {
@@ -257,6 +265,21 @@ impl Judge {
         let inspection = self.inspect(sample, &frame)?;
         Ok(overlay(&frame.color, &inspection.mask, &inspection.heatmap))
     }
+}
+
+/// A reference as the gallery takes it; of pictures that are taken alike the whole counts.
+pub(crate) fn pristine(n: usize, reference: &Reference, is_posed: bool) -> Result<Picture> {
+    let color = load_color(&reference.picture)?;
+    let mask = match &reference.mask {
+        Some(path) => Some(read_mask(path)?).filter(|(w, h, _)| (*w, *h) == (color.width(), color.height())),
+        None => None,
+    };
+    let cutout = match mask {
+        Some((_, _, set)) => Cutout::masked(color, set)?,
+        None if is_posed => Cutout::whole(color),
+        None => Cutout::without_plain_border(color),
+    };
+    Ok(Picture { product: PRODUCT.to_owned(), name: n.to_string(), cutout })
 }
 
 /// A score against the most that pristine pictures have: above one half beyond that, `None` up to it.

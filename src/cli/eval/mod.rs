@@ -13,10 +13,11 @@ use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
 use datasets::{Format, Sample, Split};
 use indicatif::{ProgressBar, ProgressStyle};
-use inspection::{DEFAULT_DAMAGE_THRESHOLD, EngineKind, InspectionParams, Inspector, ModelChoice};
+use inspection::{Comparer, DEFAULT_DAMAGE_THRESHOLD, EngineKind, InspectionParams, Inspector, ModelChoice};
 
 use figures::Figures;
 use judge::{Judge, Verdict};
+pub(super) use judge::{PRODUCT, pristine};
 
 use super::table;
 
@@ -28,8 +29,8 @@ Examples:
   intact eval mvtec/bottle --format mvtec
   intact eval out/booth --format booth --references none     what perception alone can tell
 
-An item's score is what the decision node's default policy weighs: damage above the threshold, or anomaly above 0.8 (which is
-moved to the threshold here), is not sorted. What quality flags, pick points or an empty picture do in the cell is not counted;
+An item's score is what the decision node's default policy weighs: damage above the threshold (judged again beside the reference
+where one could be laid over the item), or anomaly above 0.8 (which is moved to the threshold here), is not sorted. What quality flags, pick points or an empty picture do in the cell is not counted;
 samples without an item are named. MVTec's train/good is enrolled as references; the classical scorer gives pictures without
 depth no damage score.")]
 pub struct EvalArgs {
@@ -94,7 +95,8 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
     }
     let engine = ModelChoice::from(args.model.as_str()).load(args.engine)?;
     let inspector = Inspector { params: InspectionParams { damage_threshold: args.threshold, ..InspectionParams::default() }, engine };
-    let mut judge = Judge::new(&args.dataset, args.format, shared, inspector, args.references == References::Auto)?;
+    let comparer = (args.references == References::Auto).then(|| Comparer::load(args.engine)).transpose()?;
+    let mut judge = Judge::new(&args.dataset, args.format, shared, inspector, comparer)?;
     let bar = ProgressBar::new(samples.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} samples, {per_sec}, {eta} left") {
         bar.set_style(style);
@@ -205,8 +207,16 @@ mod tests {
     #[test]
     fn the_worst_capture_stands_for_its_item() {
         let sample = |id: &str, item: &str, damaged| Sample { damaged, ..Sample::bare(id, item, PathBuf::new()) };
-        let verdict =
-            |score| Verdict { score, scorer: "classical".into(), found: true, damage: score, anomaly: None, item_iou: None, ms: 2.0 };
+        let verdict = |score| Verdict {
+            score,
+            scorer: "classical".into(),
+            found: true,
+            damage: score,
+            anomaly: None,
+            rejudged: None,
+            item_iou: None,
+            ms: 2.0,
+        };
         let mixed = vec![sample("a0", "a", true), sample("a1", "a", false)];
         let error = fuse(mixed, [0.2, 0.4].map(verdict).to_vec()).unwrap_err().to_string();
         assert!(error.contains("`a0` and `a1`") && error.contains("products"), "{error}");

@@ -252,9 +252,10 @@ fn gallery(
         let kind = if sample.types.is_empty() { String::new() } else { format!(" · {}", sample.types.join(", ")) };
         let family = if sample.family.is_empty() { String::new() } else { format!(" · {}", sample.family) };
         let anomaly = verdict.anomaly.map_or_else(|| "–".to_owned(), |a| format!("{a:.2}"));
+        let again = verdict.rejudged.map_or_else(String::new, |r| format!(" · judged again {r:.2}"));
         write!(
             page,
-            "<figure><img src='pictures/{name}' alt='{}'><figcaption>{}{}{}<br>damage {:.2} · anomaly {anomaly}</figcaption></figure>",
+            "<figure><img src='pictures/{name}' alt='{}'><figcaption>{}{}{}<br>damage {:.2}{again} · anomaly {anomaly}</figcaption></figure>",
             escape(&sample.id),
             escape(&sample.id),
             escape(&family),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use captures::load_rgbd;
 use clap::Args;
-use inspection::Inspector;
+use inspection::{Comparer, EngineKind, Inspector};
 use matching::{
     ANOMALY_THRESHOLD, Cutout, FeatureOptions, FindingKind, Gallery, GalleryOptions, Identification, Judgement, Posed, Scene,
     store as pictures, store::Decoded,
@@ -130,12 +130,14 @@ pub fn verify(args: &VerifyArgs) -> Result<ExitCode> {
     ensure!(!gallery.is_empty(), "product {} has no active reference in {}", args.product, args.common.url()?);
     let alike = TakenAlike::of(&store, &args.product)?;
     let perception = super::perception_of_one_item()?;
+    let comparer = Comparer::load(EngineKind::default())?;
     let mut failed = 0;
     for image in &args.images {
         let started = Instant::now();
         let mut line = VerifyLine { image: image.clone(), ..VerifyLine::default() };
         match compare(&gallery, &args.product, image) {
-            Ok(found) => {
+            Ok(mut found) => {
+                settle(&mut found, &comparer)?;
                 tell(&mut line, &found);
                 if let Some(alike) = &alike {
                     tell_odd(&mut line, alike, image);
@@ -189,15 +191,30 @@ struct Compared {
 
 /// What a picture of a product differs in.
 fn compare(gallery: &Gallery, product: &str, image: &Path) -> Result<Compared, String> {
-    let Decoded { cutout, rect, is_cut_out } = pictures::read_whole(image)?;
-    let located = if is_cut_out { None } else { locate(gallery, product, &cutout).map_err(|e| e.to_string())? };
-    // In a whole picture in which the item is not found, anything may look like a unit.
-    let is_found = is_cut_out || located.is_some();
-    let (cutout, rect) = located.unwrap_or((cutout, rect));
+    let Found { cutout, rect, is_found } = find_product(gallery, product, image)?;
     let item = gallery.prepare(cutout).map_err(|e| e.to_string())?;
     let mut judgement = gallery.judge(&item, product).map_err(|e| e.to_string())?;
+    // In a whole picture in which the item is not found, anything may look like a unit.
     judgement.units = judgement.units.filter(|_| is_found);
     Ok(Compared { judgement, rect })
+}
+
+/// A product in a picture.
+pub struct Found {
+    pub cutout: Cutout,
+    /// Where the cutout lies in the picture.
+    pub rect: Rect,
+    /// False: the product was not found, and the cutout is the whole picture.
+    pub is_found: bool,
+}
+
+/// Cuts a product out of a picture: along its own mask or plain border, else where its references say that it lies.
+pub fn find_product(gallery: &Gallery, product: &str, image: &Path) -> Result<Found, String> {
+    let Decoded { cutout, rect, is_cut_out } = pictures::read_whole(image)?;
+    let located = if is_cut_out { None } else { locate(gallery, product, &cutout).map_err(|e| e.to_string())? };
+    let is_found = is_cut_out || located.is_some();
+    let (cutout, rect) = located.unwrap_or((cutout, rect));
+    Ok(Found { cutout, rect, is_found })
 }
 
 fn locate(gallery: &Gallery, product: &str, picture: &Cutout) -> Result<Option<(Cutout, Rect)>, matching::MatchError> {
@@ -259,6 +276,15 @@ fn tell_odd(line: &mut VerifyLine, alike: &TakenAlike, image: &Path) {
         let bbox = [rect.x + b.x, rect.y + b.y, b.w, b.h];
         line.findings.push(FindingLine { kind: FindingKind::ChangedRegion.name(), bbox, score: odd.score });
     }
+}
+
+/// Calls changes additions that are no damage beside the reference; perception is not asked.
+fn settle(found: &mut Compared, comparer: &Comparer) -> Result<()> {
+    if let Some(differs) = &mut found.judgement.discrepancy {
+        let verdict = comparer.judge(&differs.pair.bytes(None)?, None)?;
+        differs.settle(&verdict.map, verdict.size);
+    }
+    Ok(())
 }
 
 /// How many of perception's findings above its threshold lie where the item shows what its reference shows.

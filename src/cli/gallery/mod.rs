@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use inspection::{EngineKind, Inspector, ModelChoice};
-pub use judge::load;
+pub use judge::{find_product, load};
 use references::{GalleryUrl, Store};
 
 #[derive(Debug, Subcommand)]
