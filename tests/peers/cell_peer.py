@@ -98,6 +98,7 @@ class Decision(IdlStruct, typename="intact_msgs::msg::dds_::Decision_"):
     lane: str = ""
     reasons: sequence[str] = field(default_factory=list)
     damage_score: float32 = 0.0
+    damage_rejudged: float32 = 0.0
     damage_threshold: float32 = 0.0
     anomaly_score: float32 = 0.0
     anomaly_threshold: float32 = 0.0

@@ -58,6 +58,8 @@ fn a_generated_set_is_judged_and_reported() {
     let sized: u64 = figures["recall_by_mm"].as_array().unwrap().iter().map(|b| b["n"].as_u64().unwrap()).sum();
     assert_eq!(sized, damaged, "the booth knows the size of every damage");
     assert!(figures["auroc"].as_f64().unwrap() > 0.6, "the scorer is no better than chance: {line}");
+    let beside = |key: &str| figures[key]["auroc"].as_f64().unwrap();
+    assert!(figures["compared"].as_f64().unwrap() > 0.3 && beside("rejudged") >= beside("damage_where_rejudged") - 0.15, "{line}");
     assert!(figures["item_iou"].as_f64().unwrap() > 0.7, "{line}");
     assert!(figures["localisation"]["pixel_auroc"].as_f64().unwrap() > 0.6, "{line}");
     let groups: u64 = figures["per_family"].as_object().unwrap().values().map(|g| g["n"].as_u64().unwrap()).sum();
@@ -334,6 +336,45 @@ fn a_set_is_cut_into_what_a_model_sees() {
         let marked = damage[k * 4096..][..4096].iter().any(|b| *b != 0);
         assert_eq!(marked, row.split(',').nth(6) == Some("1"), "{row}");
     }
+}
+
+/// Items beside their references, of a generated set and of a list of photographs.
+#[test]
+fn a_set_is_laid_beside_its_references() {
+    const SIDE: usize = 256 * 256;
+    let dir = tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let made = ["--seed", "15", "--items", "8", "--products", "2", "--damaged", "0.6", "--split", "train", "--out"];
+    intact_ok(&[&["booth", "generate"], &made[..], &[text(&path("set"))]].concat());
+    intact_ok(&["pairs", text(&path("set")), "--format", "booth", "--split", "train", "--out", text(&path("pairs"))]);
+    let table = std::fs::read_to_string(path("pairs").join("pairs.csv")).unwrap();
+    let n = table.lines().count() - 1;
+    assert!((2..=8).contains(&n), "a reference lies over {n} of 8 items");
+    let (shape, inputs) = npy(&path("pairs").join("inputs.npy"));
+    assert_eq!((shape, inputs.len()), (vec![n, 9, 256, 256], n * 9 * SIDE));
+    let (shape, damage) = npy(&path("pairs").join("damage.npy"));
+    assert_eq!(shape, [n, 256, 256]);
+    for (k, row) in table.lines().skip(1).enumerate() {
+        let channel = |c: usize| &inputs[(k * 9 + c) * SIDE..][..SIDE];
+        let compared = channel(7).iter().filter(|v| **v == 255).count();
+        assert!(compared > 500 && channel(7).iter().all(|v| matches!(v, 0 | 255)), "{row}");
+        // Where the two can be compared they show nearly the same in the same light.
+        let differs = |i: &usize| channel(1)[*i].abs_diff(channel(4)[*i]) > 60;
+        let different = (0..SIDE).filter(|i| channel(7)[*i] == 255).filter(differs).count();
+        assert!(different * 2 < compared, "{different} of {compared} differ: {row}");
+        let is_damaged = row.split(',').nth(5) == Some("1");
+        assert!(is_damaged || damage[k * SIDE..][..SIDE].iter().all(|b| *b == 0), "{row}");
+    }
+
+    let reference = std::fs::read_dir(path("set").join("reference-image")).unwrap().next().unwrap().unwrap().path();
+    let line = serde_json::json!({"id": "a", "item": "a", "color": reference, "references": [reference]});
+    std::fs::write(path("photographs.jsonl"), line.to_string()).unwrap();
+    let said = intact_ok(&["pairs", text(&path("photographs.jsonl")), "--out", text(&path("own"))]);
+    assert!(said.contains("1 of 1 items laid over a reference"), "{said}");
+    let again = intact(&["pairs", text(&path("photographs.jsonl")), "--out", text(&path("own"))]);
+    assert!(again.status.code() == Some(2) && complaint(&again).contains("nothing is overwritten"), "{}", complaint(&again));
+    let none = intact(&["pairs", text(&path("set")), "--format", "booth", "--split", "test", "--out", text(&path("none"))]);
+    assert!(none.status.code() == Some(2) && complaint(&none).lines().count() == 1, "{}", complaint(&none));
 }
 
 #[test]

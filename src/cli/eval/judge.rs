@@ -130,9 +130,11 @@ impl Judge {
         let counts = posed.is_none_or(|judges| damage > judges.usual.damage.max(self.inspector.params.damage_threshold));
         let anomaly = compared.as_ref().map(|a| a.score);
         let rejudged = compared.as_ref().and_then(|a| a.rejudged);
+        // What was judged again beside the reference has been weighed: only an anomaly that decides by itself adds to it.
+        let decides = anomaly.filter(|a| rejudged.is_none() || *a > Policy::default().anomaly_threshold);
         self.localise(sample, &inspection, compared.as_ref())?;
         Ok(Verdict {
-            score: policy_score(if counts { rejudged.unwrap_or(damage) } else { 0.0 }, anomaly, self.inspector.params.damage_threshold),
+            score: policy_score(if counts { rejudged.unwrap_or(damage) } else { 0.0 }, decides, self.inspector.params.damage_threshold),
             scorer: if inspection.engine == "none" {
                 inspection.model.clone()
             } else {
