@@ -28,7 +28,7 @@ bench: ## the parts (criterion) and the whole line, as tables and as out/parts.j
 train: ## the damage network from nothing (training/README.md); SAMPLES=3000000 is a night on two cores
 	@tools/train.sh
 
-train-comparison: ## the network that judges an item beside its reference, from nothing; an hour on two cores
+train-comparison: ## the network that judges an item beside its reference, from nothing; an hour and a half on two cores
 	@tools/train.sh comparison
 
 finetune: ## the damage network on your own captures: DATASET=path FORMAT=kaputt|booth

@@ -125,17 +125,17 @@ fn damage(e: &Evidence, p: &Policy) -> Option<Finding> {
     let frame = if e.instance_id.is_none() { inspection.damage_score } else { 0.0 };
     let own = e.subject().map_or(0.0, |i| i.damage_score);
     let is_placeless = frame > own + SAME_SCORE && damaged(frame);
-    let again = e.damage_rejudged().filter(|_| !is_placeless && is_known(e, p));
-    match again {
+    match e.damage_rejudged() {
         Some(score) if damaged(score) => Some((Reason::Damage, SIDELINE)),
-        Some(_) if damaged(own) && p.explain_away => Some((Reason::ExplainedAway, Disposition::Sort)),
+        Some(_) if damaged(own) && !is_placeless && p.explain_away && is_known(e, p) => Some((Reason::ExplainedAway, Disposition::Sort)),
         _ => (damaged(frame) || damaged(own)).then_some((Reason::Damage, SIDELINE)),
     }
 }
 
-/// Whether the product is certain enough, and enough of it was compared, for what was found beside its reference to count.
+/// Whether the product is certain enough, enough of it was compared, and its reference is no outdated design, for an alarm to be taken back
+/// beside it.
 fn is_known(e: &Evidence, p: &Policy) -> bool {
-    usable_report(e).is_some_and(|r| r.identity_score >= p.min_identity_score && r.coverage >= p.min_coverage)
+    usable_report(e).is_some_and(|r| !r.design_change && r.identity_score >= p.min_identity_score && r.coverage >= p.min_coverage)
 }
 
 fn quality(e: &Evidence, p: &Policy) -> Option<Finding> {

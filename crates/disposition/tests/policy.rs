@@ -95,6 +95,15 @@ fn each_doubt_has_its_disposition_and_reason() {
             &["DAMAGE", "UNKNOWN_PRODUCT"],
         ),
         (
+            "damage is none beside a reference that a new design may replace",
+            |e| {
+                edit_gallery(e, |g| (g.damage_rejudged, g.design_change) = (Some(0.1), true));
+                perceived(e, 0.9)
+            },
+            "SIDELINE",
+            &["DAMAGE"],
+        ),
+        (
             "damage somewhere else in the frame is not the item's to explain",
             |e| {
                 edit_gallery(e, |g| g.damage_rejudged = Some(0.1));
@@ -394,21 +403,20 @@ fn may_be_sorted(e: &Evidence, p: &Policy) -> bool {
         (q.depth_unit_suspect, on.depth_unit_suspect),
         (q.background_missing, on.background_missing),
     ];
-    let (report, known) = match &e.gallery {
-        GalleryInput::Report(g) => {
-            (Some(g), !g.product.is_empty() && g.identity_score >= p.min_identity_score && g.coverage >= p.min_coverage)
-        }
-        _ => (None, false),
+    let report = match &e.gallery {
+        GalleryInput::Report(g) => Some(g),
+        _ => None,
     };
-    let again = report.filter(|g| g.has_reference && known && g.coverage > 0.0).and_then(|g| g.damage_rejudged);
-    let placed = e.instance_id.is_some() || i.damage_score <= subject.damage_score + 1e-4;
-    let seen_whole = subject.damage_score <= i.damage_threshold && (e.instance_id.is_some() || i.damage_score <= i.damage_threshold);
-    let is_whole = match again {
-        Some(score) if placed => score <= i.damage_threshold && (seen_whole || p.explain_away),
-        // A score without a place: the reference says nothing of it.
-        Some(score) if i.damage_score <= i.damage_threshold => score <= i.damage_threshold && (seen_whole || p.explain_away),
-        _ => seen_whole,
-    };
+    let beside = report.filter(|g| g.has_reference && !g.product.is_empty() && g.coverage > 0.0);
+    let again = beside.and_then(|g| g.damage_rejudged);
+    let own_is_whole = subject.damage_score <= i.damage_threshold;
+    let frame_is_whole = e.instance_id.is_some() || i.damage_score <= i.damage_threshold;
+    // An alarm may be taken back: the item's own, beside the reference of a certain product in its present design.
+    let is_placed = e.instance_id.is_some() || i.damage_score <= subject.damage_score + 1e-4 || frame_is_whole;
+    let certain = |g: &disposition::Gallery| g.identity_score >= p.min_identity_score && g.coverage >= p.min_coverage && !g.design_change;
+    let taken_back = again.is_some() && is_placed && p.explain_away && beside.is_some_and(|g| certain(g));
+    let is_whole =
+        again.is_none_or(|score| score <= i.damage_threshold) && ((own_is_whole && frame_is_whole) || (!own_is_whole && taken_back));
     i.ok && gallery_agrees
         && report.is_none_or(|g| !g.has_reference || g.damage_rejudged.is_none_or(unit))
         && unit(i.damage_score)

@@ -19,7 +19,7 @@ const SILENT: f32 = 0.3;
 /// What the network says of an item beside its reference.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rejudged {
-    /// How likely the item is damaged, [0, 1]; at one half one good item of a hundred in training's validation alarms.
+    /// How likely the item is damaged, [0, 1]; at one half two good items of a hundred in training's validation alarm.
     pub score: f32,
     /// Damage a place, [0, 1]: `size` rows of `size` values over the whole input.
     pub map: Vec<f32>,

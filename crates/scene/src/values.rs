@@ -93,9 +93,13 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The damage that decides.
+    /// The damage that decides: as judged beside the reference, unless perception's own was not taken back.
     pub fn deciding_damage(&self) -> f32 {
-        self.damage_rejudged.unwrap_or(self.damage_score)
+        match self.damage_rejudged {
+            Some(again) if self.reasons.iter().any(|r| r == "DAMAGE") => again.max(self.damage_score),
+            Some(again) => again,
+            None => self.damage_score,
+        }
     }
 
     /// Whether the item goes on without a person.

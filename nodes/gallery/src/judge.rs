@@ -187,9 +187,12 @@ impl Case<'_> {
         let Some(comparer) = self.comparer else { return Ok(()) };
         let heat = self.heat(rect);
         let pair = found.pair.bytes(heat.as_ref()).map_err(|e| e.to_string())?;
-        let verdict = comparer.judge(&pair, heat.is_some().then_some(instance.damage_score)).map_err(|e| e.to_string())?;
+        let told = heat.as_ref().map(|_| instance.damage_score);
+        let verdict = comparer.judge(&pair, told).map_err(|e| e.to_string())?;
         found.settle(&verdict.map, verdict.size);
-        (report.is_rejudged, report.damage_rejudged) = (true, judgement.rejudged(verdict.score, instance.damage_score));
+        // Without perception's map the network did not weigh what perception saw, and takes nothing of it back.
+        let again = judgement.rejudged(verdict.score, instance.damage_score).max(if told.is_none() { instance.damage_score } else { 0.0 });
+        (report.is_rejudged, report.damage_rejudged) = (true, again);
         Ok(())
     }
 

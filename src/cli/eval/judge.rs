@@ -10,7 +10,7 @@ use captures::{load_color, load_rgbd};
 use datasets::{Format, Reference, Sample, Shared, SharedCamera};
 use disposition::Policy;
 use evaluation::{Localisation, LocalisationScore};
-use inspection::{Comparer, EmptyTray, Inspection, Inspector, overlay};
+use inspection::{Comparer, EmptyTray, InspectedItem, Inspection, Inspector, overlay};
 use matching::{ANOMALY_THRESHOLD, CUTOUT_MARGIN, Cutout, Gallery, GalleryOptions, Judgement, Picture, Posed};
 use vision::{ColorImage, HeatMap, Rect, RgbdFrame};
 
@@ -122,14 +122,17 @@ impl Judge {
         self.enrol(sample)?;
         let from = Instant::now();
         let inspection = self.inspect(sample, &frame)?;
-        let compared = self.compare(&frame, &inspection)?;
+        let own = own_item(sample, &inspection)?.or_else(|| inspection.items.iter().max_by_key(|i| i.area_px));
+        let compared = self.compare(&frame, &inspection, own)?;
         let ms = from.elapsed().as_secs_f32() * 1e3;
         let damage = damage_of(sample, &inspection)?;
         let posed = self.gallery.as_ref().and_then(|e| e.posed.as_ref());
         // Of pictures that are taken alike others know more: the scorer counts where it alarms, and does so on no pristine one.
         let counts = posed.is_none_or(|judges| damage > judges.usual.damage.max(self.inspector.params.damage_threshold));
         let anomaly = compared.as_ref().map(|a| a.score);
-        let rejudged = compared.as_ref().and_then(|a| a.rejudged);
+        // A higher score elsewhere in the picture is not the item's to explain, as in the cell.
+        let is_its_own = own.is_some_and(|item| damage <= item.damage_score + 1e-4);
+        let rejudged = compared.as_ref().and_then(|a| a.rejudged).filter(|_| is_its_own);
         // What was judged again beside the reference has been weighed: only an anomaly that decides by itself adds to it.
         let decides = anomaly.filter(|a| rejudged.is_none() || *a > Policy::default().anomaly_threshold);
         self.localise(sample, &inspection, compared.as_ref())?;
@@ -194,11 +197,10 @@ impl Judge {
     }
 
     /// `None`: nothing could be compared.
-    fn compare(&self, frame: &RgbdFrame, inspection: &Inspection) -> Result<Option<Anomaly>> {
+    fn compare(&self, frame: &RgbdFrame, inspection: &Inspection, own: Option<&InspectedItem>) -> Result<Option<Anomaly>> {
         let Some(enrolled) = &self.gallery else { return Ok(None) };
-        let item = inspection.items.iter().max_by_key(|i| i.area_px);
         let (width, height) = (frame.color.width(), frame.color.height());
-        let (cutout, rect) = match item.filter(|_| self.format != Format::Mvtec) {
+        let (cutout, rect) = match own.filter(|_| self.format != Format::Mvtec) {
             Some(item) => {
                 let rect = item.bbox.with_margin(CUTOUT_MARGIN, width, height);
                 (Cutout::of_label(&frame.color, &inspection.mask, item.id, rect)?, rect)
@@ -218,7 +220,7 @@ impl Judge {
         // Whatever either of them sees.
         let score = differs.into_iter().chain(odd.as_ref().map(|o| o.score)).reduce(f32::max);
         // Pictures that are taken alike have judges of their own.
-        let rejudged = if enrolled.posed.is_none() { self.rejudge(&judgement, inspection, rect)? } else { None };
+        let rejudged = if enrolled.posed.is_none() { self.rejudge(&judgement, inspection, own, rect)? } else { None };
         let map = match (judgement.discrepancy.map(|d| d.map), odd.map(|o| o.map)) {
             (Some(a), Some(b)) => {
                 let map = a.data().iter().zip(b.data()).map(|(a, b)| a.max(*b)).collect();
@@ -230,9 +232,8 @@ impl Judge {
     }
 
     /// The item's damage beside the reference that was laid over it.
-    fn rejudge(&self, judgement: &Judgement, inspection: &Inspection, rect: Rect) -> Result<Option<f32>> {
-        let item = inspection.items.iter().max_by_key(|i| i.area_px);
-        let (Some(comparer), Some(item), Some(found)) = (&self.comparer, item, &judgement.discrepancy) else { return Ok(None) };
+    fn rejudge(&self, judgement: &Judgement, inspection: &Inspection, own: Option<&InspectedItem>, rect: Rect) -> Result<Option<f32>> {
+        let (Some(comparer), Some(item), Some(found)) = (&self.comparer, own, &judgement.discrepancy) else { return Ok(None) };
         let heat = inspection.heatmap.crop(rect);
         let told = heat.is_some().then_some(item.damage_score);
         let score = comparer.judge(&found.pair.bytes(heat.as_ref())?, told)?.score;
@@ -302,18 +303,22 @@ fn policy_score(damage: f32, anomaly: Option<f32>, threshold: f32) -> f32 {
 /// Of a capture that shows one item, whatever is seen; of one that shows several, the item that the sample is about: what lies beside it
 /// is another sample. An item that was not found counts as the worst in view.
 fn damage_of(sample: &Sample, inspection: &Inspection) -> Result<f32> {
-    let Some(path) = sample.mask.as_ref().filter(|_| !sample.one_item) else { return Ok(inspection.damage_score) };
+    Ok(own_item(sample, inspection)?.map_or(inspection.damage_score, |item| item.damage_score))
+}
+
+/// The item that a sample of several in view is about, by its true mask; `None` where one item is expected, or it was not found.
+fn own_item<'a>(sample: &Sample, inspection: &'a Inspection) -> Result<Option<&'a InspectedItem>> {
+    let Some(path) = sample.mask.as_ref().filter(|_| !sample.one_item) else { return Ok(None) };
     let (width, height, truth) = read_mask(path)?;
     if (width, height) != (inspection.mask.width(), inspection.mask.height()) {
-        return Ok(inspection.damage_score);
+        return Ok(None);
     }
     let mut shared = BTreeMap::<u16, u32>::new();
     for (_, label) in truth.iter().zip(inspection.mask.data()).filter(|(t, l)| **t && **l != 0) {
         *shared.entry(*label).or_default() += 1;
     }
     let own = shared.into_iter().max_by_key(|(_, px)| *px).map(|(label, _)| label);
-    let item = own.and_then(|label| inspection.items.iter().find(|item| item.id == label));
-    Ok(item.map_or(inspection.damage_score, |item| item.damage_score))
+    Ok(own.and_then(|label| inspection.items.iter().find(|item| item.id == label)))
 }
 
 fn item_iou(sample: &Sample, inspection: &Inspection) -> Result<Option<f32>> {
@@ -341,7 +346,7 @@ fn read_mask(path: &PathBuf) -> Result<(u32, u32, Vec<bool>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use inspection::{InspectedItem, Quality};
+    use inspection::Quality;
     use vision::LabelMask;
 
     #[test]
