@@ -1,7 +1,10 @@
 //! Commands the robot, one item after another, on a thread of its own: a decision never waits for a motion.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -25,6 +28,8 @@ use crate::{
 const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a cancelled robot may take to come to rest and say so.
 const REST_PATIENCE: Duration = Duration::from_secs(10);
+/// Who waits for a robot to appear looks at the stop sign this often.
+const GLANCE: Duration = Duration::from_millis(100);
 const STOPPED: &str = "the cell was stopped before the robot came to it";
 
 /// What is to be done with a decided item.
@@ -45,6 +50,8 @@ pub(crate) struct Queue {
     outcomes: Publisher<Outcome>,
     ledger: Inbox<Received>,
     command_robot: bool,
+    /// Set before running diverts are cancelled: one that starts at that moment sees it, or is seen.
+    stopping: Arc<AtomicBool>,
 }
 
 /// The thread and its queue.
@@ -65,6 +72,7 @@ impl Commander {
             outcomes: ports.node.publisher("outcome", Qos::event())?,
             ledger: ledger.clone(),
             command_robot: params.command_robot,
+            stopping: Arc::default(),
         };
         Ok(Self {
             queue,
@@ -83,6 +91,7 @@ impl Commander {
     /// Starts the thread.
     pub fn start(&mut self) -> Result<(), NodeError> {
         let (queue, client, wait, timeout) = (self.queue.clone(), self.client.clone(), self.wait, self.timeout);
+        self.queue.stopping.store(false, Ordering::SeqCst);
         let commands = self.queue.commands.clone();
         let worker = self.queue.ports.consume("commander", &commands, move |command| {
             queue.divert(&command, &client, wait, timeout); // the token of `command` is held until here
@@ -93,6 +102,7 @@ impl Commander {
 
     /// Stops the thread: the running divert is cancelled (the arm comes to rest), what waits is left for a person.
     pub fn stop(&mut self) {
+        self.queue.stopping.store(true, Ordering::SeqCst);
         while let Some(command) = self.queue.commands.recv_timeout(Duration::ZERO) {
             self.queue.leave(&command, STOPPED);
         }
@@ -106,10 +116,16 @@ impl Commander {
 
 /// Sends the goal and waits for its end. A divert that takes too long is cancelled, and then its end is still waited for: the arm
 /// stops where it can, and only the robot knows where the item is.
-fn drive(client: &ActionClient<DivertItem>, goal: DivertItemGoal, timeout: Duration) -> Result<ActionOutcome<DivertItem>, ActionError> {
+fn drive(
+    client: &ActionClient<DivertItem>,
+    goal: DivertItemGoal,
+    timeout: Duration,
+    stopping: &AtomicBool,
+) -> Result<ActionOutcome<DivertItem>, ActionError> {
     let started = Instant::now();
     let active = client.start(goal, |_| {}, timeout)?;
-    match active.wait(timeout.saturating_sub(started.elapsed())) {
+    let left = if stopping.load(Ordering::SeqCst) { Duration::ZERO } else { timeout.saturating_sub(started.elapsed()) };
+    match active.wait(left) {
         Err(ActionError::Timeout { .. }) => active.wait(REST_PATIENCE),
         end => end,
     }
@@ -139,10 +155,14 @@ impl Queue {
     fn divert(&self, command: &Command, client: &ActionClient<DivertItem>, wait: Duration, timeout: Duration) {
         let Ok(pick_pose) = &command.pick_pose else { return };
         let goal = DivertItemGoal { item_id: command.item_id.clone(), lane: command.lane.clone(), pick_pose: pick_pose.clone() };
-        if !client.wait_for_server(wait) {
+        let is_there = self.wait_for_robot(client, wait);
+        if self.is_stopping() {
+            return self.leave(command, STOPPED);
+        }
+        if !is_there {
             return self.leave(command, "no robot answers on divert_item; start the robot node");
         }
-        match drive(client, goal, timeout) {
+        match drive(client, goal, timeout, &self.stopping) {
             // The robot publishes the outcome of every goal that reached it.
             Ok(ActionOutcome::Succeeded(result)) => self.done(command, "DIVERTED", "", result.duration_s),
             Ok(ActionOutcome::Aborted(result) | ActionOutcome::Canceled(result)) if result.duration_s == 0.0 => {
@@ -157,6 +177,24 @@ impl Queue {
                 let why = error.to_string();
                 self.publish(command, Outcome::FAILED, &why);
                 self.done(command, "FAILED", &why, 0.0);
+            }
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// False when no robot appears in time, or the cell is stopped meanwhile.
+    fn wait_for_robot(&self, client: &ActionClient<DivertItem>, wait: Duration) -> bool {
+        let deadline = Instant::now() + wait;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if client.wait_for_server(left.min(GLANCE)) {
+                return true;
+            }
+            if left.is_zero() || self.is_stopping() {
+                return false;
             }
         }
     }

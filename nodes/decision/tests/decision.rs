@@ -4,7 +4,7 @@
 mod common;
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
     time::{Duration, Instant},
 };
 
@@ -205,6 +205,33 @@ fn stopping_decides_what_is_open() {
     assert!(outcomes.iter().any(|o| o.item_id == "a" && o.result == "LEFT_FOR_PERSON"), "what became of it is written down: {outcomes:?}");
     bench.decision_node.activate().unwrap();
     assert_eq!(sort_one(&bench, "b").disposition, Decision::SORT);
+}
+
+/// The cell was told to stop while an item waited for the robot: a robot that turns up then must not move it.
+#[test]
+fn a_robot_that_turns_up_while_the_cell_stops_is_sent_nothing() {
+    let bench = common::bench_without_robot(NodeOverrides::default().set("robot_wait_s", 20.0));
+    assert_eq!(sort_one(&bench, "a").disposition, Decision::SORT);
+    let (goals, done) = mpsc::channel();
+    let (node, motion) = (bench.node.clone(), Arc::clone(&bench.motion));
+    let robot = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(2));
+        common::start_robot(&node, goals, &motion)
+    });
+    std::thread::sleep(Duration::from_millis(500)); // by now the item waits for the robot
+    let begun = Instant::now();
+    bench.decision_node.deactivate().unwrap();
+    let stopped_after = begun.elapsed();
+    let _robot = robot.join().unwrap();
+    assert!(stopped_after < Duration::from_secs(10), "who stops does not wait for a robot: {stopped_after:?}");
+    assert!(done.try_recv().is_err(), "the robot moved the item of a cell that was stopped");
+    let outcome = bench.outcomes.recv_timeout(PATIENCE).unwrap();
+    assert_eq!((outcome.item_id.as_str(), outcome.result), ("a", Outcome::LEFT_FOR_PERSON));
+    assert!(outcome.message.contains("stopped"), "{}", outcome.message);
+    bench.decision_node.activate().unwrap();
+    sort_one(&bench, "b");
+    assert_eq!(done.recv_timeout(PATIENCE).unwrap().item_id, "b", "a cell that runs again commands the robot again");
+    bench.wait_event(CellEvent::ITEM_DONE, "b");
 }
 
 #[test]

@@ -134,8 +134,7 @@ fn make(mode: Mode, overrides: NodeOverrides, with_camera_frame: bool, with_robo
         node.subscribe("cell_event", Qos::event(), move |m| kept.lock().unwrap().push(m)).unwrap(),
     ];
     let motion = Arc::new(Mutex::new(Duration::ZERO));
-    let robot = CountingRobot { goals: Mutex::new(g_in), motion: Arc::clone(&motion) };
-    let robot = with_robot.then(|| node.action_server("divert_item", robot).unwrap());
+    let robot = with_robot.then(|| start_robot(&node, g_in, &motion));
     let tf = with_camera_frame.then(|| publish_camera_frame(&node));
     let mut all = NodeOverrides::default().set("run_id", "test").set("ledger_path", ledger.display().to_string());
     if mode == Mode::Live {
@@ -168,6 +167,12 @@ fn make(mode: Mode, overrides: NodeOverrides, with_camera_frame: bool, with_robo
     context.start().unwrap();
     bench.decision_node.activate().unwrap();
     bench
+}
+
+/// Serves `divert_item`; the goals that it has done come out of the other end of `goals`.
+pub fn start_robot(node: &Node, goals: mpsc::Sender<DivertItemGoal>, motion: &Arc<Mutex<Duration>>) -> ActionServerHandle {
+    let robot = CountingRobot { goals: Mutex::new(goals), motion: Arc::clone(motion) };
+    node.action_server("divert_item", robot).unwrap()
 }
 
 fn publish_camera_frame(node: &Node) -> Publisher<TFMessage> {
