@@ -455,7 +455,7 @@ fn decision_table(rows: Vec<Arc<Decision>>) -> String {
             d.item_id.clone().into(),
             table::disposition(disposition_name(d.disposition)),
             d.lane.clone().into(),
-            table::number(table::score(d.damage_score, 2)),
+            table::number(damage_text(d)),
             table::number(table::score(d.anomaly_score, 2)),
             d.product.clone().into(),
             d.reasons.join(" ").into(),
@@ -463,6 +463,12 @@ fn decision_table(rows: Vec<Arc<Decision>>) -> String {
         ]);
     }
     if hidden > 0 { format!("{table}\n… and {hidden} more") } else { table.to_string() }
+}
+
+/// Perception's score, and the one beside the reference where that was judged.
+fn damage_text(d: &Decision) -> String {
+    let perceived = table::score(d.damage_score, 2);
+    if d.damage_rejudged.is_nan() { perceived } else { format!("{perceived} → {}", table::score(d.damage_rejudged, 2)) }
 }
 
 fn summary_text(s: &Summary) -> String {

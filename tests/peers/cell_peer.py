@@ -104,6 +104,7 @@ class Decision(IdlStruct, typename="intact_msgs::msg::dds_::Decision_"):
     anomaly_threshold: float32 = 0.0
     product: str = ""
     model: str = ""
+    comparison_model: str = ""
     gallery_version: str = ""
     latency_ms: float32 = 0.0
     deadline_expired: bool = False

@@ -122,6 +122,8 @@ pub struct Gallery {
     pub coverage: f32,
     /// Perception's damage judged again beside the reference, `[0,1]`; `None` where it was not.
     pub damage_rejudged: Option<f32>,
+    /// The network that judged it again; empty where none did.
+    pub model: String,
     /// A new packaging design of the product is suspected and not settled.
     pub design_change: bool,
     /// Which gallery answered.

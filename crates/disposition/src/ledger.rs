@@ -32,6 +32,8 @@ CREATE TABLE IF NOT EXISTS decisions (
     gallery_version   TEXT NOT NULL,
     deadline_expired  INTEGER NOT NULL,
     hash              TEXT NOT NULL,
+    damage_rejudged   REAL,
+    comparison_model  TEXT NOT NULL DEFAULT '',
     UNIQUE (run_id, item_id)
 );
 CREATE TABLE IF NOT EXISTS duplicates (
@@ -52,11 +54,16 @@ CREATE TABLE IF NOT EXISTS outcomes (
 );
 ";
 
+/// What `decisions` has more than in files of earlier versions, whose rows keep their hashes: see [`LedgerEntry`].
+const ADDED: [(&str, &str); 2] = [("damage_rejudged", "REAL"), ("comparison_model", "TEXT NOT NULL DEFAULT ''")];
+
 const INSERT_DECISION: &str = "
 INSERT INTO decisions (run_id, item_id, stamp_ns, decided_unix_ns, disposition, lane, reasons, damage_score,
-    damage_threshold, anomaly_score, anomaly_threshold, product, model, gallery_version, deadline_expired, hash)
+    damage_threshold, anomaly_score, anomaly_threshold, product, model, gallery_version, deadline_expired, hash,
+    damage_rejudged, comparison_model)
 VALUES (:run_id, :item_id, :stamp_ns, :decided_unix_ns, :disposition, :lane, :reasons, :damage_score,
-    :damage_threshold, :anomaly_score, :anomaly_threshold, :product, :model, :gallery_version, :deadline_expired, :hash)";
+    :damage_threshold, :anomaly_score, :anomaly_threshold, :product, :model, :gallery_version, :deadline_expired, :hash,
+    :damage_rejudged, :comparison_model)";
 
 /// Why the ledger did not take or give a row.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +131,13 @@ pub struct LedgerEntry {
     pub gallery_version: String,
     /// Time ran out.
     pub deadline_expired: bool,
+    /// Damage as judged again beside the reference, which then decides; `None` where that was not done. Left out of the hashed form where
+    /// it is not there, so that rows of earlier versions still follow from each other; so is the next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage_rejudged: Option<f32>,
+    /// The network that judged it again; empty where none did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comparison_model: String,
 }
 
 /// What became of a decided item.
@@ -162,6 +176,7 @@ impl Ledger {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.execute_batch(SCHEMA)?;
+        add_columns(&connection)?;
         for table in ["decisions", "duplicates", "outcomes"] {
             for change in ["UPDATE", "DELETE"] {
                 connection.execute_batch(&format!(
@@ -191,6 +206,7 @@ impl Ledger {
                 ":anomaly_threshold": entry.anomaly_threshold, ":product": entry.product, ":model": entry.model,
                 ":gallery_version": entry.gallery_version, ":deadline_expired": entry.deadline_expired,
                 ":hash": chained_hash(&previous, entry)?,
+                ":damage_rejudged": entry.damage_rejudged, ":comparison_model": entry.comparison_model,
             },
         );
         match inserted {
@@ -269,6 +285,21 @@ impl Ledger {
     }
 }
 
+/// Brings a file of an earlier version up to this one's columns.
+fn add_columns(connection: &Connection) -> rusqlite::Result<()> {
+    for (column, kind) in ADDED {
+        let is_there = "SELECT 1 FROM pragma_table_info('decisions') WHERE name = ?1";
+        if connection.query_row(is_there, [column], |_| Ok(())).optional()?.is_none() {
+            match connection.execute_batch(&format!("ALTER TABLE decisions ADD COLUMN {column} {kind}")) {
+                // Another process was quicker.
+                Err(error) if error.to_string().contains("duplicate column") => {}
+                result => result?,
+            }
+        }
+    }
+    Ok(())
+}
+
 fn chained_hash(previous: &str, entry: &LedgerEntry) -> Result<String, LedgerError> {
     let mut hasher = Sha256::new();
     hasher.update(previous.as_bytes());
@@ -295,5 +326,7 @@ fn read_entry(row: &Row<'_>) -> rusqlite::Result<LedgerEntry> {
         model: text("model")?,
         gallery_version: text("gallery_version")?,
         deadline_expired: row.get("deadline_expired")?,
+        damage_rejudged: row.get("damage_rejudged")?,
+        comparison_model: text("comparison_model")?,
     })
 }

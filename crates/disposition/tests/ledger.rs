@@ -10,6 +10,9 @@ use std::{
 
 use disposition::{Disposition, Ledger, LedgerEntry, LedgerError, LedgerOutcome};
 
+/// Of the row of `a`, as version 0.1.0 wrote it before rows named a comparing network.
+const EARLIER_HASH: &str = "476f0d1d4b9938a62730ad72298ec3aba33d825f5e1c3d93e7aba1365e14cc65";
+
 fn entry(item_id: &str) -> LedgerEntry {
     LedgerEntry {
         run_id: "run".into(),
@@ -27,7 +30,33 @@ fn entry(item_id: &str) -> LedgerEntry {
         model: "classical".into(),
         gallery_version: String::new(),
         deadline_expired: false,
+        damage_rejudged: None,
+        comparison_model: String::new(),
     }
+}
+
+/// What earlier versions wrote keeps its chain, and a row that names a comparing network follows it.
+#[test]
+fn a_file_of_an_earlier_version_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ledger.db");
+    Ledger::open(&path).unwrap().append(&entry("a")).unwrap();
+    let earlier = rusqlite::Connection::open(&path).unwrap();
+    earlier
+        .execute_batch("ALTER TABLE decisions DROP COLUMN damage_rejudged; ALTER TABLE decisions DROP COLUMN comparison_model;")
+        .unwrap();
+    let hash: String = earlier.query_row("SELECT hash FROM decisions", [], |row| row.get(0)).unwrap();
+    assert_eq!(hash, EARLIER_HASH);
+    drop(earlier);
+    let mut ledger = Ledger::open(&path).unwrap();
+    let rejudged = LedgerEntry { damage_rejudged: Some(0.25), comparison_model: "comparison.onnx@1".into(), ..entry("b") };
+    ledger.append(&rejudged).unwrap();
+    assert_eq!(ledger.decisions("run").unwrap(), [entry("a"), rejudged]);
+    assert_eq!(ledger.verify().unwrap(), 2);
+    let intruder = rusqlite::Connection::open(&path).unwrap();
+    intruder.execute_batch("DROP TRIGGER decisions_refuse_UPDATE").unwrap();
+    intruder.execute("UPDATE decisions SET damage_rejudged = 0.75 WHERE item_id = 'b'", []).unwrap();
+    assert!(matches!(ledger.verify(), Err(LedgerError::Altered { sequence: 2 })), "what was judged again is hashed, too");
 }
 
 #[test]
