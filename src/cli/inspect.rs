@@ -18,6 +18,7 @@ use serde::Serialize;
 use vision::RgbdFrame;
 
 use super::bag::parse_intrinsics;
+use super::beside::rejudge;
 use super::table;
 
 #[derive(Debug, Args)]
@@ -173,15 +174,8 @@ fn match_item(gallery: &Gallery, comparer: &Comparer, frame: &RgbdFrame, inspect
         let score = identification.ranking.first().map_or(0.0, |c| c.score);
         return Ok(Match { product: None, identity_score: score, anomaly_score: None, coverage: 0.0, damage_rejudged: None });
     };
-    let judgement = gallery.judge(&item, &best.product)?;
-    let damage_rejudged = match &judgement.discrepancy {
-        Some(differs) => {
-            let heat = inspection.heatmap.crop(rect);
-            let told = heat.is_some().then_some(found.damage_score);
-            Some(judgement.rejudged(comparer.judge(&differs.pair.bytes(heat.as_ref())?, told)?.score, found.damage_score))
-        }
-        None => None,
-    };
+    let mut judgement = gallery.judge(&item, &best.product)?;
+    let damage_rejudged = rejudge(&mut judgement, comparer, inspection, found, rect)?;
     Ok(Match {
         product: Some(best.product.clone()),
         identity_score: best.score,

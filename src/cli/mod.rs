@@ -14,6 +14,7 @@ macro_rules! say {
 
 mod arrays;
 mod bag;
+mod beside;
 mod booth;
 mod crops;
 mod eval;

@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use vision::HeatMap;
+
 use crate::InspectionError;
 use crate::engine::{Engine, EngineKind, OrtModel, TractModel};
 
 /// The weights that this version brings (models/comparison/README.md is their card).
-const BUILT_IN: &[u8] = include_bytes!("../../../models/comparison/comparison.onnx");
+pub(crate) const BUILT_IN: &[u8] = include_bytes!("../../../models/comparison/comparison.onnx");
 /// What messages call them.
-const BUILT_IN_NAME: &str = "comparison.onnx";
+pub(crate) const BUILT_IN_NAME: &str = "comparison.onnx";
 /// What `matching::Pair` shows of an item: its colours, the reference's in its light, their difference, where they could be compared,
 /// and perception's damage; and one more with perception's score, the same everywhere.
 pub(crate) const PAIR_CHANNELS: usize = 10;
@@ -21,10 +23,8 @@ const SILENT: f32 = 0.3;
 pub struct Rejudged {
     /// How likely the item is damaged, [0, 1]; at one half two good items of a hundred in training's validation alarm.
     pub score: f32,
-    /// Damage a place, [0, 1]: `size` rows of `size` values over the whole input.
-    pub map: Vec<f32>,
-    /// Rows and columns of the map.
-    pub size: usize,
+    /// Damage a place of the input, [0, 1]; coarser than the input.
+    pub map: HeatMap,
 }
 
 /// Judges items beside their references.
@@ -70,7 +70,9 @@ impl Comparer {
         let output = self.engine.run(&input)?;
         let score = output.scores.and_then(|s| s.first().copied());
         let score = score.ok_or_else(|| InspectionError::ModelRun("it gave no `scores`".to_owned()))?;
-        let size = contract.map.map_or(1, |(rows, _)| rows);
-        Ok(Rejudged { score, map: output.damage, size })
+        let (rows, columns) = contract.map.unwrap_or((1, 1));
+        let map =
+            HeatMap::new(columns as u32, rows as u32, output.damage).map_err(|e| InspectionError::ModelRun(format!("its map: {e}")))?;
+        Ok(Rejudged { score, map })
     }
 }

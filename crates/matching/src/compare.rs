@@ -86,11 +86,23 @@ const EXPLAINED_COMPARED: f32 = 0.5;
 const EXPLAINED_DIFFERENCE: f32 = 0.15;
 
 impl Discrepancy {
-    /// Calls changes additions where `damage` (of the item beside its reference, `size` rows of `size` values over the input of
-    /// [`Pair`]) is low: tape, a label, writing.
-    pub fn settle(&mut self, damage: &[f32], size: usize) {
+    /// Calls changes additions where `damage` (of the item beside its reference, over the input of [`Pair`]) is low: tape, a label, writing.
+    pub fn settle(&mut self, damage: &HeatMap) {
         let changed = self.findings.iter_mut().filter(|f| f.kind == FindingKind::ChangedRegion);
-        changed.filter(|f| self.pair.worst(damage, size, f.bbox) <= HARMLESS).for_each(|f| f.kind = FindingKind::Addition);
+        changed.filter(|f| self.pair.worst(damage, f.bbox) <= HARMLESS).for_each(|f| f.kind = FindingKind::Addition);
+    }
+
+    /// The share, by weight, of where `damage` (a value a pixel of the cutout) is at least half its highest that stands beside the reference:
+    /// compared, or a label that the reference lacks (the map shows it). [0, 1]; 0 of a map that is nowhere above 0.
+    pub fn beside_reference(&self, damage: &HeatMap) -> f32 {
+        let half = damage.data().iter().copied().fold(0.0, f32::max) / 2.0;
+        let places = damage.data().iter().zip(&self.compared).zip(self.map.data());
+        let (mut beside, mut all) = (0.0, 0.0);
+        for ((d, compared), difference) in places.filter(|((d, _), _)| **d > 0.0 && **d >= half) {
+            all += d;
+            beside += if *compared > 0 || *difference > 0.0 { *d } else { 0.0 };
+        }
+        if all > 0.0 { beside / all } else { 0.0 }
     }
 
     /// Whether the item shows in `region` what its reference shows there: what perception took for damage is on the pristine

@@ -1,6 +1,8 @@
 //! Is it as it should be? Comparison and count of units together, the same wherever it is asked: in the cell, on the command line,
 //! when measuring.
 
+use vision::HeatMap;
+
 use crate::findings::{Finding, FindingKind};
 use crate::{Discrepancy, Gallery, Item, MatchError, UnitCount};
 
@@ -26,18 +28,58 @@ impl Gallery {
     }
 }
 
+/// What perception says of the item that is compared.
+#[derive(Clone, Debug)]
+pub struct Perceived {
+    /// Damage, [0, 1].
+    pub score: f32,
+    /// Above it the item is not sorted.
+    pub threshold: f32,
+    /// Damage a pixel of the item's cutout, [0, 1]; `None` where perception brought no map.
+    pub map: Option<HeatMap>,
+}
+
+impl Perceived {
+    /// The score as a network that sees the pair is told it: `None` where it would not see what the score is about.
+    pub fn told(&self) -> Option<f32> {
+        self.map.as_ref().map(|_| self.score)
+    }
+
+    /// Whether an alarm may be taken back: only of a place that stands beside the reference. What was not compared is unknown, and perception's
+    /// score stands.
+    fn may_be_taken_back(&self, differs: &Discrepancy) -> bool {
+        self.map.as_ref().is_some_and(|map| self.score <= self.threshold || differs.beside_reference(map) >= PLACE_COMPARED)
+    }
+}
+
+/// At least this share of where perception sees damage must stand beside the reference for its alarm to be taken back.
+const PLACE_COMPARED: f32 = 0.25;
+
 impl Judgement {
+    /// The item beside its reference, for a network to judge (see [`crate::Pair::bytes`]); `None` where none was laid over it.
+    ///
+    /// # Errors
+    /// When OpenCV fails.
+    pub fn pair(&self, perceived: &Perceived) -> Result<Option<Vec<u8>>, MatchError> {
+        self.discrepancy.as_ref().map(|differs| differs.pair.bytes(perceived.map.as_ref())).transpose()
+    }
+
+    /// Damage judged again, [0, 1], from what the network said of [`Judgement::pair`]: its score, and its map of the pair. Changes in which it
+    /// sees no damage become additions. What perception said stands where a unit is missing, and where it may not be taken back: the network
+    /// did not see perception's map, or the place of the alarm was not compared.
+    pub fn settle(&mut self, perceived: &Perceived, score: f32, map: &HeatMap) -> f32 {
+        let is_incomplete = self.incomplete().is_some();
+        let Some(differs) = &mut self.discrepancy else { return score.max(perceived.score) };
+        differs.settle(map);
+        if is_incomplete || !perceived.may_be_taken_back(differs) { score.max(perceived.score) } else { score }
+    }
+
     /// How far it is from as it should be, [0, 1]. A missing unit is a change like any other, also where nothing could be registered;
     /// `None`: nothing is known, which is not fine.
     pub fn anomaly_score(&self) -> Option<f32> {
         let missing = self.incomplete().map(|units| units.score);
         let differs = self.discrepancy.as_ref().map(|d| d.score);
         differs.into_iter().chain(missing).reduce(f32::max)
-    }
-
-    /// Damage judged again beside the reference, [0, 1]: where a unit is missing, what perception said of it is not taken back.
-    pub fn rejudged(&self, beside_reference: f32, perceived: f32) -> f32 {
-        if self.incomplete().is_some() { beside_reference.max(perceived) } else { beside_reference }
     }
 
     /// Part of the item that was compared, [0, 1].
@@ -76,6 +118,5 @@ mod tests {
         assert!(short.findings().all(|f| f.kind == FindingKind::MissingUnit && f.bbox == place));
         let whole = Judgement { discrepancy: None, units: Some(count(vec![])) };
         assert_eq!((whole.anomaly_score(), whole.coverage()), (None, 0.0), "units that are there say nothing of the rest");
-        assert_eq!((short.rejudged(0.2, 0.7), whole.rejudged(0.2, 0.7)), (0.7, 0.2), "what is missing is not explained away");
     }
 }

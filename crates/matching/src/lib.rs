@@ -51,7 +51,7 @@ pub use features::{FeatureOptions, Features};
 pub use findings::{Finding, FindingKind};
 pub use gallery::{Candidate, Enrolled, Gallery, GalleryOptions, IDENTITY_THRESHOLD, Identification, Item, Picture, Rejected};
 pub use index::{Index, IndexOptions, Neighbour};
-pub use judgement::{CUTOUT_MARGIN, Judgement};
+pub use judgement::{CUTOUT_MARGIN, Judgement, Perceived};
 pub use locate::Located;
 pub use pair::{PAIR_CHANNELS, PAIR_SIDE, Pair};
 pub use patches::{MIN_PICTURES, PatchMemory, PatchVerdict};

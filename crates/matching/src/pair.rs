@@ -71,17 +71,17 @@ impl Pair {
         Ok(whole.bytes)
     }
 
-    /// The highest value inside `bbox` (pixels of the item's cutout) of a map over the input, `size` rows of `size` values.
-    pub fn worst(&self, map: &[f32], size: usize, bbox: Rect) -> f32 {
+    /// The highest value inside `bbox` (pixels of the item's cutout) of a map over the input.
+    pub fn worst(&self, map: &HeatMap, bbox: Rect) -> f32 {
         let [left, top, width, height] = self.place;
-        let cells = |from: u32, len: u32, of: u32, start: usize, length: usize| {
+        let cells = |from: u32, len: u32, of: u32, (start, length): (usize, usize), size: u32| {
             let at = |v: u32| (start as f32 + v as f32 / of.max(1) as f32 * length as f32) * size as f32 / PAIR_SIDE as f32;
-            at(from).floor() as usize..(at(from.saturating_add(len)).ceil() as usize).min(size)
+            at(from).floor() as usize..(at(from.saturating_add(len)).ceil() as usize).min(size as usize)
         };
-        let columns = cells(bbox.x, bbox.w, self.cutout_px.0, left, width);
-        let rows = cells(bbox.y, bbox.h, self.cutout_px.1, top, height);
-        let values = rows.flat_map(|y| columns.clone().map(move |x| y * size + x));
-        values.filter_map(|i| map.get(i)).copied().fold(0.0, f32::max)
+        let columns = cells(bbox.x, bbox.w, self.cutout_px.0, (left, width), map.width());
+        let rows = cells(bbox.y, bbox.h, self.cutout_px.1, (top, height), map.height());
+        let values = rows.flat_map(|y| columns.clone().map(move |x| y * map.width() as usize + x));
+        values.filter_map(|i| map.data().get(i)).copied().fold(0.0, f32::max)
     }
 
     /// Left, top, width and height of the pictures in the input.
@@ -146,9 +146,10 @@ mod tests {
         let mut map = vec![0.1; 64 * 64];
         // The cutout's point (300, 100) is the input's (178, 128), the map's (44, 32).
         map[32 * 64 + 44] = 0.9;
+        let map = HeatMap::new(64, 64, map).unwrap();
         let bbox = |x: u32, y: u32| Rect { x, y, w: 20, h: 20 };
-        assert_eq!(pair().worst(&map, 64, bbox(290, 90)), 0.9);
-        assert_eq!(pair().worst(&map, 64, bbox(200, 90)), 0.1);
-        assert_eq!(pair().worst(&map, 64, bbox(u32::MAX - 30, 0)), 0.0, "a box outside holds nothing");
+        assert_eq!(pair().worst(&map, bbox(290, 90)), 0.9);
+        assert_eq!(pair().worst(&map, bbox(200, 90)), 0.1);
+        assert_eq!(pair().worst(&map, bbox(u32::MAX - 30, 0)), 0.0, "a box outside holds nothing");
     }
 }

@@ -1,10 +1,13 @@
 //! Identification and comparison on pictures whose truth is known.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
-use matching::{ANOMALY_THRESHOLD, Cutout, Discrepancy, FeatureOptions, Gallery, GalleryOptions, Item, MatchError, Picture, store};
+use matching::{
+    ANOMALY_THRESHOLD, Cutout, Discrepancy, FeatureOptions, FindingKind, Gallery, GalleryOptions, Item, Judgement, MatchError, Perceived,
+    Picture, UnitCount, store,
+};
 use rand::{Rng, SeedableRng};
 use std::io::Write as _; // a skipped test says so past the harness, which swallows `println!`
-use vision::{ColorImage, Rect};
+use vision::{ColorImage, HeatMap, Rect};
 
 /// A print of random patches: rich in features, different for every seed.
 fn print(seed: u64) -> ColorImage {
@@ -146,6 +149,55 @@ fn a_paper_label_is_seen_but_not_alarming_and_what_it_hides_is_uncompared() {
     let with = compared(&gallery, &gallery.prepare(seen(&labelled, 0.4, 1.0)).unwrap());
     assert!(with.score >= 0.4 && with.score < ANOMALY_THRESHOLD, "{}", with.score);
     assert!(with.coverage < without.coverage - 0.05, "{} {}", with.coverage, without.coverage);
+}
+
+/// Perception's map of a cutout, hot where `place` says.
+fn hot(item: &Item, place: impl Fn(usize) -> bool) -> HeatMap {
+    let color = item.cutout().color();
+    let n = color.width() as usize * color.height() as usize;
+    HeatMap::new(color.width(), color.height(), (0..n).map(|i| if place(i) { 0.9 } else { 0.1 }).collect()).unwrap()
+}
+
+/// What was not compared is unknown: an alarm there stands, whatever a network says of the rest.
+#[test]
+fn an_alarm_is_taken_back_only_where_the_item_was_compared() {
+    let gallery = gallery(2..5);
+    let item = gallery.prepare(seen(&print(3), 0.8, 0.95)).unwrap();
+    let found = compared(&gallery, &item);
+    let is_compared = |i: usize| found.compared[i] > 0;
+    let (on, beside) = (hot(&item, is_compared), hot(&item, |i| !is_compared(i)));
+    assert!(found.beside_reference(&on) > 0.99 && found.beside_reference(&beside) < 0.01);
+    assert_eq!(found.beside_reference(&HeatMap::new(260, 260, vec![0.0; 260 * 260]).unwrap()), 0.0, "a score without a place");
+    let harmless = HeatMap::new(64, 64, vec![0.0; 64 * 64]).unwrap();
+    let settled = |score: f32, map: Option<&HeatMap>, units: Option<UnitCount>| {
+        let mut judgement = Judgement { discrepancy: Some(found.clone()), units };
+        let perceived = Perceived { score, threshold: 0.5, map: map.cloned() };
+        assert_eq!(perceived.told().is_some(), map.is_some());
+        assert!(judgement.pair(&perceived).unwrap().is_some());
+        judgement.settle(&perceived, 0.2, &harmless)
+    };
+    assert_eq!(settled(0.9, Some(&on), None), 0.2);
+    assert_eq!(settled(0.9, Some(&beside), None), 0.9);
+    assert_eq!(settled(0.9, None, None), 0.9, "perception's map was not seen");
+    assert_eq!(settled(0.4, Some(&beside), None), 0.2, "nothing alarmed");
+    let short = UnitCount { expected: 2, seen: 1, hidden: 0, missing: vec![Rect { x: 1, y: 1, w: 5, h: 5 }], score: 0.9 };
+    assert_eq!(settled(0.9, Some(&on), Some(short)), 0.9, "what is missing is not explained away");
+}
+
+#[test]
+fn a_change_in_which_a_network_sees_no_damage_is_an_addition() {
+    let gallery = gallery(2..5);
+    let mut taped = print(3);
+    paint(&mut taped, Rect { x: 80, y: 60, w: 45, h: 40 }, [20, 15, 15]);
+    let item = gallery.prepare(seen(&taped, 0.8, 0.95)).unwrap();
+    let kinds = |said: f32| {
+        let mut judgement = gallery.judge(&item, "p3").unwrap();
+        let map = HeatMap::new(64, 64, vec![said; 64 * 64]).unwrap();
+        judgement.settle(&Perceived { score: 0.0, threshold: 0.5, map: None }, said, &map);
+        judgement.findings().map(|f| f.kind).collect::<Vec<_>>()
+    };
+    assert!(kinds(0.9).contains(&FindingKind::ChangedRegion) && !kinds(0.9).contains(&FindingKind::Addition));
+    assert!(kinds(0.1).contains(&FindingKind::Addition) && !kinds(0.1).contains(&FindingKind::ChangedRegion));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Instant;
 use inspection::Comparer;
 use intact_msgs::msg::{DefectScore, GalleryFinding, GalleryReport, Inspection, ItemArrival, ItemInstance, ProductScore, StageTiming};
 use matching::learning::{Damage, Sighting};
-use matching::{CUTOUT_MARGIN, Candidate, Cutout, Discrepancy, Gallery, Identification, Item, Judgement};
+use matching::{CUTOUT_MARGIN, Candidate, Cutout, Discrepancy, Gallery, Identification, Item, Judgement, Perceived};
 use ros_interfaces::sensor_msgs::msg::{Image, RegionOfInterest};
 use ros_interfaces::std_msgs::msg::Header;
 use vision::ros::{color_from_ros, color_to_ros, heatmap_from_ros, heatmap_to_ros, mask_from_ros};
@@ -182,17 +182,14 @@ impl Case<'_> {
     /// Perception's damage once more, beside the reference: what is on the pristine print too is explained away, and so is what is put on
     /// goods every day; what is neither is confirmed.
     fn rejudge(&self, report: &mut GalleryReport, instance: &ItemInstance, judgement: &mut Judgement, rect: Rect) -> Result<(), String> {
-        let Some(found) = &mut judgement.discrepancy else { return Ok(()) };
+        let Some(found) = &judgement.discrepancy else { return Ok(()) };
         report.explained_away = explained_away(instance, found, rect, self.inspection.damage_threshold);
         let Some(comparer) = self.comparer else { return Ok(()) };
-        let heat = self.heat(rect);
-        let pair = found.pair.bytes(heat.as_ref()).map_err(|e| e.to_string())?;
-        let told = heat.as_ref().map(|_| instance.damage_score);
-        let verdict = comparer.judge(&pair, told).map_err(|e| e.to_string())?;
-        found.settle(&verdict.map, verdict.size);
-        // Without perception's map the network did not weigh what perception saw, and takes nothing of it back.
-        let again = judgement.rejudged(verdict.score, instance.damage_score).max(if told.is_none() { instance.damage_score } else { 0.0 });
-        (report.is_rejudged, report.damage_rejudged) = (true, again);
+        let perceived = Perceived { score: instance.damage_score, threshold: self.inspection.damage_threshold, map: self.heat(rect) };
+        let Some(pair) = judgement.pair(&perceived).map_err(|e| e.to_string())? else { return Ok(()) };
+        let verdict = comparer.judge(&pair, perceived.told()).map_err(|e| e.to_string())?;
+        report.damage_rejudged = judgement.settle(&perceived, verdict.score, &verdict.map);
+        (report.is_rejudged, report.model) = (true, comparer.model().to_owned());
         Ok(())
     }
 

@@ -11,9 +11,10 @@ use datasets::{Format, Reference, Sample, Shared, SharedCamera};
 use disposition::Policy;
 use evaluation::{Localisation, LocalisationScore};
 use inspection::{Comparer, EmptyTray, InspectedItem, Inspection, Inspector, overlay};
-use matching::{ANOMALY_THRESHOLD, CUTOUT_MARGIN, Cutout, Gallery, GalleryOptions, Judgement, Picture, Posed};
+use matching::{ANOMALY_THRESHOLD, CUTOUT_MARGIN, Cutout, Gallery, GalleryOptions, Picture, Posed};
 use vision::{ColorImage, HeatMap, Rect, RgbdFrame};
 
+use super::super::beside::rejudge;
 use super::super::crops::empty_trays;
 
 /// The product under which a sample's references are enrolled.
@@ -220,7 +221,10 @@ impl Judge {
         // Whatever either of them sees.
         let score = differs.into_iter().chain(odd.as_ref().map(|o| o.score)).reduce(f32::max);
         // Pictures that are taken alike have judges of their own.
-        let rejudged = if enrolled.posed.is_none() { self.rejudge(&judgement, inspection, own, rect)? } else { None };
+        let rejudged = match (&self.comparer, own) {
+            (Some(comparer), Some(item)) if enrolled.posed.is_none() => rejudge(&mut judgement, comparer, inspection, item, rect)?,
+            _ => None,
+        };
         let map = match (judgement.discrepancy.map(|d| d.map), odd.map(|o| o.map)) {
             (Some(a), Some(b)) => {
                 let map = a.data().iter().zip(b.data()).map(|(a, b)| a.max(*b)).collect();
@@ -229,15 +233,6 @@ impl Judge {
             (a, b) => a.or(b),
         };
         Ok(score.map(|score| Anomaly { score, rejudged, map, rect }))
-    }
-
-    /// The item's damage beside the reference that was laid over it.
-    fn rejudge(&self, judgement: &Judgement, inspection: &Inspection, own: Option<&InspectedItem>, rect: Rect) -> Result<Option<f32>> {
-        let (Some(comparer), Some(item), Some(found)) = (&self.comparer, own, &judgement.discrepancy) else { return Ok(None) };
-        let heat = inspection.heatmap.crop(rect);
-        let told = heat.is_some().then_some(item.damage_score);
-        let score = comparer.judge(&found.pair.bytes(heat.as_ref())?, told)?.score;
-        Ok(Some(judgement.rejudged(score, item.damage_score)))
     }
 
     fn localise(&mut self, sample: &Sample, inspection: &Inspection, anomaly: Option<&Anomaly>) -> Result<()> {

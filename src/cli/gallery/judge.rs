@@ -282,7 +282,7 @@ fn tell_odd(line: &mut VerifyLine, alike: &TakenAlike, image: &Path) {
 fn settle(found: &mut Compared, comparer: &Comparer) -> Result<()> {
     if let Some(differs) = &mut found.judgement.discrepancy {
         let verdict = comparer.judge(&differs.pair.bytes(None)?, None)?;
-        differs.settle(&verdict.map, verdict.size);
+        differs.settle(&verdict.map);
     }
     Ok(())
 }
