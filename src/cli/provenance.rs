@@ -5,6 +5,7 @@ use std::path::Path;
 
 use decision::Decision;
 use gallery::Gallery;
+use inspection::built_in_models;
 use node_kit::{Component, ParameterValue, Parameters as _};
 use perception::Perception;
 use recorder::Recorder;
@@ -17,12 +18,18 @@ use crate::cell::Plan;
 const VERSION: &str = "intact_version";
 /// A ROS parameter file in YAML's flow style: what the run was given beside the defaults.
 const PARAMETERS: &str = "intact_parameters";
+/// What the program judged with where it was given no other model.
+const MODELS: &str = "intact_models";
 /// The gallery that the run compared with.
 const REFERENCES: &str = "intact_references";
 
 /// Entries `key=value` of a record of this run, before the user's own: those outrank them.
 pub fn entries(plan: &Plan) -> Vec<String> {
-    let mut entries = vec![format!("{VERSION}={}", env!("CARGO_PKG_VERSION")), format!("{PARAMETERS}={}", parameters(plan))];
+    let mut entries = vec![
+        format!("{VERSION}={}", env!("CARGO_PKG_VERSION")),
+        format!("{MODELS}={}", built_in_models().join(" ")),
+        format!("{PARAMETERS}={}", parameters(plan)),
+    ];
     if let Some(references) = references(plan) {
         entries.push(format!("{REFERENCES}={references}"));
     }
@@ -38,6 +45,13 @@ pub fn missing(bag: &Path, made_with: &BTreeMap<String, String>, plan: &Plan) ->
     let mut said = Vec::new();
     if let Some(then) = made_with.get(REFERENCES).filter(|_| references(plan).is_none()) {
         said.push(format!("{bag} was recorded with the references {then}; without `--references {then}` its replay compares nothing"));
+    }
+    let now = built_in_models().join(" ");
+    if made_with.contains_key(VERSION) && made_with.get(MODELS) != Some(&now) {
+        let then = made_with.get(MODELS).map_or("ones that it does not name", String::as_str);
+        said.push(format!(
+            "{bag} was recorded with other models ({then}) than this program brings ({now}): it may decide otherwise than was recorded"
+        ));
     }
     let then = made_with.get(PARAMETERS).and_then(|text| serde_json::from_str::<Value>(text).ok());
     let other = then.map(|then| judging_apart(&then, &parameters(plan))).unwrap_or_default();
@@ -138,8 +152,8 @@ mod tests {
         plan.set::<Decision>("deadline_ms", 7_i64).set::<Perception>("damage_threshold", 0.5);
         plan.set::<Gallery>("references_dir", "refs".to_owned()).set::<Recorder>("metadata", vec!["shift=night".to_owned()]);
         let entries = entries(&plan);
-        assert_eq!((entries[2].as_str(), entries[3].as_str(), entries.len()), ("intact_references=refs", "shift=night", 4));
-        let text = entries[1].strip_prefix("intact_parameters=").unwrap();
+        assert_eq!((entries[3].as_str(), entries[4].as_str(), entries.len()), ("intact_references=refs", "shift=night", 5));
+        let text = entries[2].strip_prefix("intact_parameters=").unwrap();
         let file = tempfile::Builder::new().suffix(".yaml").tempfile().unwrap();
         std::fs::write(file.path(), text).unwrap();
         let mut again = Plan::new(ContextOptions::in_process(), Mode::Live);
@@ -166,6 +180,13 @@ mod tests {
         assert!(said[1].contains("(perception.damage_threshold)"), "a camera's pace does not judge: {said:?}");
         assert!(missing(Path::new("run"), &BTreeMap::new(), &now).is_empty(), "a bag that says nothing of itself");
         now.set::<Perception>("damage_threshold", 0.4);
+        for models in [None, Some("trees.txt@0 damage.onnx@1 comparison.onnx@2".to_owned())] {
+            let mut earlier = made_with.clone();
+            earlier.remove(MODELS);
+            earlier.extend(models.map(|m| (MODELS.to_owned(), m)));
+            let said = missing(Path::new("run"), &earlier, &then);
+            assert!(said.len() == 1 && said[0].contains("other models") && said[0].contains("comparison.onnx@"), "{said:?}");
+        }
         for url in ["postgres://cell:secret@host/db", "postgres://host/db?user=cell&password=secret"] {
             now.set::<Gallery>("references_dir", url.to_owned());
             assert!(missing(Path::new("run"), &made_with, &now).is_empty());

@@ -6,7 +6,7 @@ use super::cues::CUE_NAMES;
 use crate::defect::DefectType;
 
 /// The fitted trees: `forest NAME BIAS`, then a tree a line; nodes by `;`, a node is `cue,threshold,left,right` or a leaf.
-const TREES: &str = include_str!("trees.txt");
+pub(crate) const TREES: &str = include_str!("trees.txt");
 
 #[derive(Clone, Debug, PartialEq)]
 enum Node {

@@ -12,6 +12,7 @@ mod shape;
 use vision::{HeatMap, Rect};
 
 pub use cues::CUE_NAMES;
+pub(crate) use forest::TREES;
 pub(crate) use relief::Relief;
 
 use crate::defect::{Defect, DefectType, Severity};

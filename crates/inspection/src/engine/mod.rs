@@ -16,7 +16,8 @@ pub use ort::{OrtModel, load_onnxruntime};
 pub use tract::TractModel;
 
 use crate::InspectionError;
-use crate::comparison::PAIR_CHANNELS;
+use crate::comparison::{self, PAIR_CHANNELS};
+use crate::damage::TREES;
 
 /// The weights that this version brings (models/damage/README.md is their card).
 const BUILT_IN: &[u8] = include_bytes!("../../../../models/damage/damage.onnx");
@@ -121,6 +122,13 @@ impl ModelChoice {
 
 fn read_file(path: &Path) -> Result<Vec<u8>, InspectionError> {
     std::fs::read(path).map_err(|e| InspectionError::ModelFile { path: path.to_owned(), reason: e.to_string() })
+}
+
+/// What this version judges with where it is given no other model, by file and content: the classical scorer's trees, the damage network,
+/// the comparing network.
+pub fn built_in_models() -> [String; 3] {
+    let of = |name: &str, bytes: &[u8]| name_of(Path::new(name), bytes);
+    [of("trees.txt", TREES.as_bytes()), of(BUILT_IN_NAME, BUILT_IN), of(comparison::BUILT_IN_NAME, comparison::BUILT_IN)]
 }
 
 /// `file.onnx@1a2b3c4d5e6f`.
