@@ -129,15 +129,15 @@ impl<T> Inbox<T> {
         lock(&self.shared.state).dropped
     }
 
-    /// Takes no more values, gives up those that wait, and wakes whoever waits.
-    pub fn close(&self) {
+    /// Takes no more values, wakes whoever waits, and gives those that wait back: dropped, they are given up.
+    pub fn close(&self) -> Vec<Handled<T>> {
         let waiting = {
             let mut state = lock(&self.shared.state);
             state.closed = true;
             std::mem::take(&mut state.queue)
         };
-        drop(waiting);
         self.shared.filled.notify_all();
+        waiting.into()
     }
 
     /// Takes values again after [`Inbox::close`].

@@ -93,7 +93,7 @@ impl Worker {
             }
         })?;
         let values = inbox.clone();
-        worker.wake = Box::new(move || values.close());
+        worker.wake = Box::new(move || drop(values.close()));
         Ok(worker)
     }
 

@@ -103,10 +103,9 @@ impl Commander {
     /// Stops the thread: the running divert is cancelled (the arm comes to rest), what waits is left for a person.
     pub fn stop(&mut self) {
         self.queue.stopping.store(true, Ordering::SeqCst);
-        while let Some(command) = self.queue.commands.recv_timeout(Duration::ZERO) {
+        for command in self.queue.commands.close() {
             self.queue.leave(&command, STOPPED);
         }
-        self.queue.commands.close();
         if let Err(error) = self.client.cancel_all(CANCEL_PATIENCE) {
             tracing::warn!(%error, "the running divert could not be cancelled");
         }
@@ -124,8 +123,14 @@ fn drive(
 ) -> Result<ActionOutcome<DivertItem>, ActionError> {
     let started = Instant::now();
     let active = client.start(goal, |_| {}, timeout)?;
-    let left = if stopping.load(Ordering::SeqCst) { Duration::ZERO } else { timeout.saturating_sub(started.elapsed()) };
-    match active.wait(left) {
+    if stopping.load(Ordering::SeqCst) {
+        // Who cancelled all diverts may not have seen this one.
+        if let Err(error) = active.cancel(CANCEL_PATIENCE) {
+            tracing::warn!(%error, "a divert that began while the cell was stopped could not be cancelled");
+        }
+        return active.wait(REST_PATIENCE);
+    }
+    match active.wait(timeout.saturating_sub(started.elapsed())) {
         Err(ActionError::Timeout { .. }) => active.wait(REST_PATIENCE),
         end => end,
     }
@@ -137,10 +142,10 @@ impl Queue {
         match command.pick_pose {
             Err(why) => self.leave(&command, why),
             Ok(_) if !self.command_robot => self.leave(&command, "the robot is not commanded (parameter command_robot)"),
-            Ok(_) if self.commands.is_closed() => self.leave(&command, STOPPED),
             Ok(_) => {
                 if let Some(left) = self.commands.push(command) {
-                    self.leave(&left, "the robot cannot keep up with the line");
+                    let why = if self.commands.is_closed() { STOPPED } else { "the robot cannot keep up with the line" };
+                    self.leave(&left, why);
                 }
             }
         }
