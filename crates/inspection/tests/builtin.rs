@@ -1,11 +1,12 @@
 //! The weights that intact brings: one answer from PyTorch, tract and ONNX Runtime, from the same encoded file.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::io::Write as _; // a skipped test says so past the harness, which swallows `println!`
+mod common;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use inspection::{EngineKind, Inspection, InspectionParams, Inspector, ModelChoice, load_onnxruntime};
+use inspection::{EngineKind, Inspection, InspectionParams, Inspector, ModelChoice};
 use rayon::prelude::*;
 use serde_json::Value;
 use vision::{ColorImage, RgbdFrame};
@@ -62,15 +63,9 @@ fn many_frames_at_once_are_scored_alike() {
 
 #[test]
 fn onnx_runtime_says_what_tract_says() {
-    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/lib");
-    let Some(library) = find(&peers, "libonnxruntime.so") else {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED onnx_runtime_says_what_tract_says: no libonnxruntime under .venv; `tools/setup.sh peers` installs it"
-        );
+    if !common::has_onnxruntime("onnx_runtime_says_what_tract_says") {
         return;
-    };
-    load_onnxruntime(&library).unwrap();
+    }
     let (tract, ort) = (inspect(EngineKind::Tract), inspect(EngineKind::Ort));
     assert_eq!(ort.engine, "ort");
     assert_eq!(tract.items.len(), ort.items.len());
@@ -82,11 +77,4 @@ fn onnx_runtime_says_what_tract_says() {
     }
     let worst = tract.heatmap.data().iter().zip(ort.heatmap.data()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(f64::from(worst) < TOLERANCE, "{worst}");
-}
-
-/// The first file below `folder` whose name begins so.
-fn find(folder: &Path, name: &str) -> Option<PathBuf> {
-    let entries: Vec<_> = std::fs::read_dir(folder).ok()?.flatten().collect();
-    let own = entries.iter().find(|e| e.file_name().to_string_lossy().starts_with(name)).map(std::fs::DirEntry::path);
-    own.or_else(|| entries.iter().filter(|e| e.path().is_dir() && !e.path().is_symlink()).find_map(|e| find(&e.path(), name)))
 }

@@ -1,10 +1,11 @@
 //! The network that judges an item beside its reference: one answer from PyTorch, tract and ONNX Runtime, from the same encoded file.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::io::Write as _; // a skipped test says so past the harness, which swallows `println!`
+mod common;
+
 use std::path::{Path, PathBuf};
 
-use inspection::{Comparer, EngineKind, InspectionError, ModelChoice, load_onnxruntime};
+use inspection::{Comparer, EngineKind, InspectionError, ModelChoice};
 use serde_json::Value;
 
 const TOLERANCE: f64 = 1e-3;
@@ -47,15 +48,9 @@ fn tract_says_what_pytorch_said_of_the_same_file() {
 
 #[test]
 fn onnx_runtime_says_what_pytorch_said_of_the_same_file() {
-    let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.venv/lib");
-    let Some(library) = find(&peers, "libonnxruntime.so") else {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED comparison by ONNX Runtime: no libonnxruntime under .venv; `tools/setup.sh peers` installs it"
-        );
+    if !common::has_onnxruntime("comparison by ONNX Runtime") {
         return;
-    };
-    load_onnxruntime(&library).unwrap();
+    }
     says_what_pytorch_said(EngineKind::Ort);
 }
 
@@ -97,12 +92,4 @@ fn a_wrong_input_and_a_wrong_place_for_the_network_are_told() {
     let file = ModelChoice::File(models().join("comparison.onnx"));
     let error = file.load(EngineKind::Tract).err().expect("it is no damage model").to_string();
     assert!(error.contains("10 channels") && error.contains("beside its reference"), "{error}");
-}
-
-fn find(dir: &Path, name: &str) -> Option<PathBuf> {
-    let entries = std::fs::read_dir(dir).ok()?;
-    entries.filter_map(|e| Some(e.ok()?.path())).find_map(|path| {
-        let is_it = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(name));
-        if path.is_dir() { find(&path, name) } else { is_it.then_some(path) }
-    })
 }
