@@ -55,7 +55,7 @@ pub struct InspectArgs {
     /// What runs it: tract, or ort when a libonnxruntime is there (ORT_DYLIB_PATH)
     #[arg(long, default_value = "tract")]
     engine: EngineKind,
-    /// Above it an item is not sorted
+    /// Above it an item is not sorted, but where damage_rejudged of its match says otherwise
     #[arg(long, default_value_t = DEFAULT_DAMAGE_THRESHOLD, value_name = "0..1")]
     threshold: f32,
     /// Write mask.png, heatmap.png and overlay.png here
@@ -154,7 +154,7 @@ fn compare(dir: &Path, frame: &RgbdFrame, inspection: &Inspection, engine: Engin
     let gallery = match dir.to_str().filter(|text| GalleryUrl::is_meant_by(text)) {
         Some(url) => super::gallery::load(&Store::open_for_reading(&url.parse()?)?, None)?,
         None => {
-            let loaded = matching::store::load(dir)?;
+            let loaded = references::folder::load(dir)?;
             let (gallery, rejected) = Gallery::new(loaded.pictures, GalleryOptions::default());
             for r in loaded.skipped.iter().chain(&rejected) {
                 eprintln!("intact: reference {} is left out: {}", r.picture, r.reason);

@@ -9,7 +9,7 @@ use crate::support::{python, root};
 
 fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["metadata", "--format-version", "1", "--locked", "--offline", "--all-features"])
         .current_dir(root())
         .output()
         .expect("cargo metadata");
@@ -71,6 +71,33 @@ fn algorithms_do_not_know_nodes_ros_or_files() {
     for node in nodes {
         for other in nodes {
             assert!(!direct[node].contains(other), "{node} must not depend on {other}: nodes meet on topics");
+        }
+    }
+}
+
+/// Crates whose job is no file have none; in the others the files that know the disk are named here.
+#[test]
+fn algorithms_do_not_read_files() {
+    let allowed = [
+        "crates/inspection/src/engine/mod.rs", // a model file
+        "crates/disposition/src/ledger.rs",    // the ledger's folder
+        "crates/scene/src/sinks.rs",           // the recording
+    ];
+    for name in
+        ["vision", "frame-sync", "booth", "injection", "inspection", "matching", "evaluation", "disposition", "manipulation", "scene"]
+    {
+        let mut folders = vec![root().join("crates").join(name).join("src")];
+        while let Some(folder) = folders.pop() {
+            for path in std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()) {
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let here = path.strip_prefix(root()).unwrap().display().to_string();
+                let text = std::fs::read_to_string(&path).unwrap_or_default();
+                let knows_the_disk = ["std::fs", "fs::", "File::"].iter().any(|word| text.contains(word));
+                assert!(!knows_the_disk || allowed.contains(&here.as_str()), "{here} reads or writes files: that is another crate's job");
+            }
         }
     }
 }

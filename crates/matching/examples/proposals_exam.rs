@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use booth::{Booth, BoothSpec};
 use evaluation::wilson;
-use matching::{Cutout, Enrolled, FeatureOptions, Features, Gallery, GalleryOptions, Picture, Scene, store};
+use matching::{Cutout, Enrolled, FeatureOptions, Features, Gallery, GalleryOptions, Picture, Scene};
 use rayon::prelude::*;
+use references::folder;
 
 /// So many products are proposed.
 const PROPOSED: [usize; 6] = [1, 10, 20, 50, 100, 200];
@@ -35,7 +36,7 @@ fn main() -> Result<()> {
     // Regions are found in colours; of features there need only be one.
     let few = FeatureOptions { work_px: 64, max_upscale: 1.0, max_features: 1 };
     let of_arc = |(product, path): &(String, PathBuf)| -> Result<Option<usize>> {
-        let scene = Scene::of(store::read(path).map_err(anyhow::Error::msg)?, &few)?;
+        let scene = Scene::of(folder::read(path).map_err(anyhow::Error::msg)?, &few)?;
         Ok(gallery.propose_in(&scene, None, most)?.iter().position(|p| p == product))
     };
     report("retail_arc2017 captures, by their regions", &queries.par_iter().map(of_arc).collect::<Result<Vec<_>>>()?);
@@ -69,7 +70,7 @@ fn arc2017() -> Result<(Vec<Enrolled>, Vec<Query>)> {
     let (mut references, mut queries) = (Vec::new(), Vec::new());
     for folder in folders {
         let product = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        references.push(enrolled(&product, "top.jpg".into(), store::read(&folder.join("top.jpg")).map_err(anyhow::Error::msg)?));
+        references.push(enrolled(&product, "top.jpg".into(), folder::read(&folder.join("top.jpg")).map_err(anyhow::Error::msg)?));
         let captures = (0..10).map(|n| folder.join(format!("capture_{n}.jpg"))).filter(|p| p.exists());
         queries.extend(captures.map(|path| (product.clone(), path)));
     }

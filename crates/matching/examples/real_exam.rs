@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use matching::{FeatureOptions, Gallery, GalleryOptions, IDENTITY_THRESHOLD, Identification, Picture, Scene, store};
+use matching::{FeatureOptions, Gallery, GalleryOptions, IDENTITY_THRESHOLD, Identification, Picture, Scene};
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use references::folder;
 
 /// A picture whose product is known, and what is said of it with everything enrolled.
 struct Query {
@@ -60,7 +61,7 @@ fn grocery(dir: &Path) -> Result<(Listed, Listed)> {
 }
 
 fn report(title: &str, references: &Listed, listed: Listed) -> Result<()> {
-    let read = |path: &Path| store::read(path).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()));
+    let read = |path: &Path| folder::read(path).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()));
     let name = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let pictures = references.iter().map(|(product, path)| Ok(Picture { product: product.clone(), name: name(path), cutout: read(path)? }));
     let (gallery, _) = Gallery::new(pictures.collect::<Result<Vec<_>>>()?, GalleryOptions::default());

@@ -95,6 +95,9 @@ impl Discrepancy {
     /// The share, by weight, of where `damage` (a value a pixel of the cutout) is at least half its highest that stands beside the reference:
     /// compared, or a label that the reference lacks (the map shows it). [0, 1]; 0 of a map that is nowhere above 0.
     pub fn beside_reference(&self, damage: &HeatMap) -> f32 {
+        if damage.data().len() != self.compared.len() {
+            return 0.0;
+        }
         let half = damage.data().iter().copied().fold(0.0, f32::max) / 2.0;
         let places = damage.data().iter().zip(&self.compared).zip(self.map.data());
         let (mut beside, mut all) = (0.0, 0.0);

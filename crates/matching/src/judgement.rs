@@ -45,14 +45,19 @@ impl Perceived {
         self.map.as_ref().map(|_| self.score)
     }
 
-    /// Whether an alarm may be taken back: only of a place that stands beside the reference. What was not compared is unknown, and perception's
-    /// score stands.
+    /// Whether an alarm may be taken back: only where its place is known, and enough of it stands beside the reference. What was not compared
+    /// is unknown, and perception's score stands.
     fn may_be_taken_back(&self, differs: &Discrepancy) -> bool {
-        self.map.as_ref().is_some_and(|map| self.score <= self.threshold || differs.beside_reference(map) >= PLACE_COMPARED)
+        let Some(map) = &self.map else { return false };
+        let worst = map.data().iter().copied().fold(0.0, f32::max);
+        let has_place = worst >= PLACE * self.score;
+        self.score <= self.threshold || (has_place && differs.beside_reference(map) >= PLACE_COMPARED)
     }
 }
 
-/// At least this share of where perception sees damage must stand beside the reference for its alarm to be taken back.
+/// A map that shows no more than this part of the score does not show what the score is about.
+const PLACE: f32 = 0.5;
+/// At least this share of where perception sees most damage must stand beside the reference for its alarm to be taken back.
 const PLACE_COMPARED: f32 = 0.25;
 
 impl Judgement {

@@ -1,11 +1,11 @@
 //! Which product an item is, and where it differs from its pristine references.
 //!
-//! Values in, values out; only [`store`] touches files.
+//! Values in, values out.
 //!
 //! ```text
 //! Cutout (colour + which pixels are the item) ─▶ Item (features, colour signature)
 //!                                                  │
-//! store::load ─▶ Picture ─▶ Gallery ◀── identify ──┤   which product: ranking, or abstention
+//! pictures ────▶ Picture ─▶ Gallery ◀── identify ──┤   which product: ranking, or abstention
 //!                                   ◀── compare  ──┘   what differs: heat map, score, coverage
 //! ```
 //!
@@ -39,7 +39,6 @@ mod register;
 mod scene;
 mod search;
 mod shape;
-pub mod store;
 mod surface;
 mod units;
 

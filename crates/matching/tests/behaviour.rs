@@ -3,7 +3,7 @@
 
 use matching::{
     ANOMALY_THRESHOLD, Cutout, Discrepancy, FeatureOptions, FindingKind, Gallery, GalleryOptions, Item, Judgement, MatchError, Perceived,
-    Picture, UnitCount, store,
+    Picture, UnitCount,
 };
 use rand::{Rng, SeedableRng};
 use std::io::Write as _; // a skipped test says so past the harness, which swallows `println!`
@@ -149,6 +149,16 @@ fn a_paper_label_is_seen_but_not_alarming_and_what_it_hides_is_uncompared() {
     let with = compared(&gallery, &gallery.prepare(seen(&labelled, 0.4, 1.0)).unwrap());
     assert!(with.score >= 0.4 && with.score < ANOMALY_THRESHOLD, "{}", with.score);
     assert!(with.coverage < without.coverage - 0.05, "{} {}", with.coverage, without.coverage);
+    // The label itself is an addition to be seen, so what perception says of it may be taken back.
+    let label = |i: usize| {
+        let (x, y) = ((i % 260) as f64 - 130.0, (i / 260) as f64 - 130.0);
+        let (u, v) = (0.4f64.cos() * x + 0.4f64.sin() * y + 110.0, -0.4f64.sin() * x + 0.4f64.cos() * y + 85.0);
+        (80.0..130.0).contains(&u) && (60.0..90.0).contains(&v)
+    };
+    let uncompared = (0..260 * 260).filter(|i| label(*i) && with.compared[*i] == 0).count();
+    assert!(uncompared > 1000, "{uncompared}");
+    let item = gallery.prepare(seen(&print(3), 0.4, 1.0)).unwrap();
+    assert!(with.beside_reference(&hot(&item, label)) > 0.5);
 }
 
 /// Perception's map of a cutout, hot where `place` says.
@@ -180,6 +190,15 @@ fn an_alarm_is_taken_back_only_where_the_item_was_compared() {
     assert_eq!(settled(0.9, Some(&beside), None), 0.9);
     assert_eq!(settled(0.9, None, None), 0.9, "perception's map was not seen");
     assert_eq!(settled(0.4, Some(&beside), None), 0.2, "nothing alarmed");
+    let faint = HeatMap::new(260, 260, on.data().iter().map(|v| v * 0.2).collect()).unwrap();
+    assert_eq!(settled(0.9, Some(&faint), None), 0.9, "the map does not show what the score is about");
+    let (compared_px, other_px): (Vec<usize>, Vec<usize>) = (0..260 * 260).partition(|i| is_compared(*i));
+    let partly = |share: usize| {
+        let places = [&compared_px[..share * 10], &other_px[..(100 - share) * 10]].concat();
+        hot(&item, |i| places.contains(&i))
+    };
+    assert!((found.beside_reference(&partly(20)) - 0.2).abs() < 0.01);
+    assert_eq!((settled(0.9, Some(&partly(20)), None), settled(0.9, Some(&partly(30)), None)), (0.9, 0.2), "a quarter of the place");
     let short = UnitCount { expected: 2, seen: 1, hidden: 0, missing: vec![Rect { x: 1, y: 1, w: 5, h: 5 }], score: 0.9 };
     assert_eq!(settled(0.9, Some(&on), Some(short)), 0.9, "what is missing is not explained away");
 }
@@ -224,27 +243,6 @@ fn picture(seed: u64) -> Picture {
     Picture { product: format!("p{seed}"), name: "0.png".into(), cutout: Cutout::whole(print(seed)) }
 }
 
-#[test]
-fn the_store_names_what_it_cannot_read_and_keeps_what_it_is_given() {
-    let dir = tempfile::tempdir().unwrap();
-    assert!(store::load(&dir.path().join("missing")).unwrap_err().to_string().contains("missing"));
-    let given = seen(&print(4), 0.5, 0.8);
-    let added = store::add(dir.path(), "p4", &given, "a test").unwrap();
-    store::add(dir.path(), "p4", &given, "").unwrap();
-    std::fs::write(dir.path().join("p4").join("cut_off.png"), b"\x89PNG\r\n\x1a\n").unwrap();
-    std::fs::create_dir(dir.path().join("empty")).unwrap();
-    let loaded = store::load(dir.path()).unwrap();
-    assert_eq!(loaded.pictures.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["0000.png", "0001.png"]);
-    assert_eq!(loaded.skipped.iter().map(|s| s.picture.as_str()).collect::<Vec<_>>(), ["p4/cut_off.png"]);
-    assert_eq!(loaded.pictures[0].cutout.color(), added.cutout.color());
-    assert_eq!(loaded.pictures[0].cutout.foreground(), added.cutout.foreground());
-    assert_eq!(std::fs::read_to_string(dir.path().join("p4").join("0000.txt")).unwrap().trim(), "a test");
-    for bad in ["", "../up", "a/b", ".hidden"] {
-        assert!(matches!(store::add(dir.path(), bad, &given, ""), Err(store::StoreError::Product(_))), "{bad}");
-    }
-    assert!(matches!(Cutout::masked(print(1), std::iter::repeat_n(false, 220 * 170)), Err(MatchError::Empty)));
-}
-
 /// `top.jpg` of retail_arc2017 enrolled, photographs of the same things on a table recognised among all of them.
 #[test]
 fn real_things_are_recognised_on_a_table() {
@@ -260,7 +258,7 @@ fn real_things_are_recognised_on_a_table() {
     let pictures = things.iter().map(|name| Picture {
         product: name.to_string(),
         name: "top.jpg".into(),
-        cutout: store::read(&data.join(name).join("top.jpg")).unwrap(),
+        cutout: references::folder::read(&data.join(name).join("top.jpg")).unwrap(),
     });
     let (gallery, rejected) = Gallery::new(pictures, GalleryOptions { features, ..GalleryOptions::default() });
     assert!(rejected.is_empty());
@@ -271,4 +269,9 @@ fn real_things_are_recognised_on_a_table() {
         let found = gallery.identify(&gallery.prepare(Cutout::whole(middle)).unwrap(), None);
         assert_eq!(found.product().map(|c| c.product.as_str()), Some(name), "{:?}", found.ranking);
     }
+}
+
+#[test]
+fn a_mask_of_nothing_is_no_picture() {
+    assert!(matches!(Cutout::masked(print(1), std::iter::repeat_n(false, 220 * 170)), Err(MatchError::Empty)));
 }

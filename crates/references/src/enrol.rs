@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use matching::{FeatureOptions, Features, store::is_product_name};
+use matching::{FeatureOptions, Features};
 
 use crate::codec::{digest, encode};
+use crate::folder::is_product_name;
 use crate::record::{Act, NewReference, Origin, ReferenceRecord};
 use crate::store::log;
 use crate::tables::{Statements, Value};

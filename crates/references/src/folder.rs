@@ -7,14 +7,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageReader, RgbaImage};
+use matching::{Cutout, MatchError, Picture, Rejected};
 use vision::{ColorImage, MAX_PIXELS, Rect};
-
-use crate::{Cutout, MatchError, Picture, Rejected};
 
 /// Why a folder of references cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum StoreError {
+pub enum FolderError {
     /// Missing, not a folder, or not readable.
     #[error("references folder `{}` cannot be read: {source}; give a folder that holds one folder a product", path.display())]
     Folder {
@@ -52,7 +51,7 @@ pub struct Loaded {
 ///
 /// # Errors
 /// When the folder itself cannot be read.
-pub fn load(dir: &Path) -> Result<Loaded, StoreError> {
+pub fn load(dir: &Path) -> Result<Loaded, FolderError> {
     let mut loaded = Loaded::default();
     for product_dir in sorted_entries(dir)?.into_iter().filter(|p| p.is_dir()) {
         let Some(product) = product_dir.file_name().and_then(|n| n.to_str()).filter(|n| is_product_name(n)) else {
@@ -161,12 +160,12 @@ fn cutout_of(picture: DynamicImage) -> Result<Decoded, MatchError> {
 ///
 /// # Errors
 /// When the name is not a product's or the file cannot be written.
-pub fn add(dir: &Path, product: &str, cutout: &Cutout, provenance: &str) -> Result<Picture, StoreError> {
+pub fn add(dir: &Path, product: &str, cutout: &Cutout, provenance: &str) -> Result<Picture, FolderError> {
     if !is_product_name(product) {
-        return Err(StoreError::Product(product.to_string()));
+        return Err(FolderError::Product(product.to_string()));
     }
     let folder = dir.join(product);
-    let failed = |path: &Path, reason: String| StoreError::Write { path: path.to_path_buf(), reason };
+    let failed = |path: &Path, reason: String| FolderError::Write { path: path.to_path_buf(), reason };
     fs::create_dir_all(&folder).map_err(|e| failed(&folder, e.to_string()))?;
     let taken = sorted_entries(&folder)?;
     let name = (0u32..).map(|n| format!("{n:04}.png")).find(|n| !taken.iter().any(|p| p.ends_with(n))).unwrap_or_default();
@@ -184,8 +183,8 @@ pub fn add(dir: &Path, product: &str, cutout: &Cutout, provenance: &str) -> Resu
     Ok(Picture { product: product.to_string(), name, cutout: cutout.clone().trimmed() })
 }
 
-fn sorted_entries(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let failed = |source| StoreError::Folder { path: dir.to_path_buf(), source };
+fn sorted_entries(dir: &Path) -> Result<Vec<PathBuf>, FolderError> {
+    let failed = |source| FolderError::Folder { path: dir.to_path_buf(), source };
     let entries: Result<Vec<_>, _> = fs::read_dir(dir).map_err(failed)?.map(|e| e.map(|e| e.path())).collect();
     let mut entries = entries.map_err(failed)?;
     entries.sort();
@@ -220,6 +219,26 @@ mod tests {
         for cutout in [whole, part] {
             let back = decode(&encode(&cutout).unwrap()).unwrap();
             assert_eq!((back.color(), back.foreground()), (cutout.color(), cutout.foreground()));
+        }
+    }
+    #[test]
+    fn a_folder_names_what_it_cannot_read_and_keeps_what_it_is_given() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(load(&dir.path().join("missing")).unwrap_err().to_string().contains("missing"));
+        let striped = ColorImage::new(60, 40, (0..60 * 40 * 3).map(|i| (i % 251) as u8).collect()).unwrap();
+        let given = Cutout::masked(striped, (0..60 * 40).map(|i| i % 60 > 5)).unwrap();
+        let added = add(dir.path(), "p4", &given, "a test").unwrap();
+        add(dir.path(), "p4", &given, "").unwrap();
+        fs::write(dir.path().join("p4").join("cut_off.png"), b"\x89PNG\r\n\x1a\n").unwrap();
+        fs::create_dir(dir.path().join("empty")).unwrap();
+        let loaded = load(dir.path()).unwrap();
+        assert_eq!(loaded.pictures.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["0000.png", "0001.png"]);
+        assert_eq!(loaded.skipped.iter().map(|s| s.picture.as_str()).collect::<Vec<_>>(), ["p4/cut_off.png"]);
+        assert_eq!(loaded.pictures[0].cutout.color(), added.cutout.color());
+        assert_eq!(loaded.pictures[0].cutout.foreground(), added.cutout.foreground());
+        assert_eq!(fs::read_to_string(dir.path().join("p4").join("0000.txt")).unwrap().trim(), "a test");
+        for bad in ["", "../up", "a/b", ".hidden"] {
+            assert!(matches!(add(dir.path(), bad, &given, ""), Err(FolderError::Product(_))), "{bad}");
         }
     }
 }

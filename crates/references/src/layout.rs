@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use matching::store::is_picture;
 use serde::Serialize;
 
 use crate::StoreError;
+use crate::folder::is_picture;
 
 /// How a folder is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -14,6 +14,7 @@ mod check;
 mod codec;
 mod enrol;
 mod error;
+pub mod folder;
 mod layout;
 mod learned;
 mod manifest;

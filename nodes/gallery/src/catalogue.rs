@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use intact_msgs::srv::{EnrolReferenceRequest, EnrolReferenceResponse, ListProductsRequest, ListProductsResponse};
-use matching::{Cutout, Gallery, GalleryOptions, Picture, Rejected, store};
+use matching::{Cutout, Gallery, GalleryOptions, Picture, Rejected};
 use node_kit::NodeError;
-use references::{GalleryUrl, NewReference, Origin, State, Store, StoreError};
+use references::{GalleryUrl, NewReference, Origin, State, Store, StoreError, folder};
 use vision::ros::{color_from_ros, mask_from_ros};
 
 /// The enrolled products. Judging takes a snapshot; enrolling replaces it whole.
@@ -66,8 +66,8 @@ impl Catalogue {
         }
         let dir = (!references_dir.is_empty()).then(|| PathBuf::from(references_dir));
         let loaded = match &dir {
-            Some(dir) => store::load(dir).map_err(|e| named(&e))?,
-            None => store::Loaded::default(),
+            Some(dir) => folder::load(dir).map_err(|e| named(&e))?,
+            None => folder::Loaded::default(),
         };
         let (gallery, rejected) = Gallery::new(loaded.pictures, options);
         let skipped = loaded.skipped.into_iter().chain(rejected).collect();
@@ -279,7 +279,7 @@ impl Catalogue {
     fn keep(&self, cutout: &Cutout, request: &EnrolReferenceRequest) -> Result<Picture, String> {
         let store = match &self.behind {
             Behind::Nothing => return Err("the gallery has nothing to keep references in".into()),
-            Behind::Folder(dir) => return store::add(dir, &request.product, cutout, &request.provenance).map_err(|e| e.to_string()),
+            Behind::Folder(dir) => return folder::add(dir, &request.product, cutout, &request.provenance).map_err(|e| e.to_string()),
             Behind::Store(store) => store,
         };
         let cutout = cutout.clone().trimmed();

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use matching::store as pictures;
 use references::State;
+use references::folder as pictures;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

@@ -8,11 +8,9 @@ use anyhow::{Result, ensure};
 use captures::load_rgbd;
 use clap::Args;
 use inspection::{Comparer, EngineKind, Inspector};
-use matching::{
-    ANOMALY_THRESHOLD, Cutout, FeatureOptions, FindingKind, Gallery, GalleryOptions, Identification, Judgement, Posed, Scene,
-    store as pictures, store::Decoded,
-};
+use matching::{ANOMALY_THRESHOLD, Cutout, FeatureOptions, FindingKind, Gallery, GalleryOptions, Identification, Judgement, Posed, Scene};
 use references::Store;
+use references::folder::{self as pictures, Decoded};
 use serde::Serialize;
 use vision::Rect;
 

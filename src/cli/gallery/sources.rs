@@ -9,8 +9,9 @@ use captures::load_color;
 use datasets::kaputt_references;
 use inspection::{EmptyTray, Inspector};
 use intact_msgs::msg::ItemArrival;
-use matching::{Cutout, store as pictures};
+use matching::Cutout;
 use references::Source;
+use references::folder as pictures;
 
 use super::export::{Kept, kept};
 
