@@ -48,10 +48,11 @@ pub fn missing(bag: &Path, made_with: &BTreeMap<String, String>, plan: &Plan) ->
     }
     let now = built_in_models().join(" ");
     if made_with.contains_key(VERSION) && made_with.get(MODELS) != Some(&now) {
-        let then = made_with.get(MODELS).map_or("ones that it does not name", String::as_str);
-        said.push(format!(
-            "{bag} was recorded with other models ({then}) than this program brings ({now}): it may decide otherwise than was recorded"
-        ));
+        let then = made_with.get(MODELS).map_or_else(
+            || "by a program that does not say which models it brought".to_owned(),
+            |then| format!("with other models ({then})"),
+        );
+        said.push(format!("{bag} was recorded {then}; with those of this program ({now}) its replay may decide otherwise"));
     }
     let then = made_with.get(PARAMETERS).and_then(|text| serde_json::from_str::<Value>(text).ok());
     let other = then.map(|then| judging_apart(&then, &parameters(plan))).unwrap_or_default();
@@ -181,11 +182,16 @@ mod tests {
         assert!(missing(Path::new("run"), &BTreeMap::new(), &now).is_empty(), "a bag that says nothing of itself");
         now.set::<Perception>("damage_threshold", 0.4);
         for models in [None, Some("trees.txt@0 damage.onnx@1 comparison.onnx@2".to_owned())] {
-            let mut earlier = made_with.clone();
+            let (is_named, mut earlier) = (models.is_some(), made_with.clone());
             earlier.remove(MODELS);
             earlier.extend(models.map(|m| (MODELS.to_owned(), m)));
             let said = missing(Path::new("run"), &earlier, &then);
-            assert!(said.len() == 1 && said[0].contains("other models") && said[0].contains("comparison.onnx@"), "{said:?}");
+            assert!(
+                said.len() == 1
+                    && said[0].contains(if is_named { "other models" } else { "does not say which" })
+                    && said[0].contains("comparison.onnx@"),
+                "{said:?}"
+            );
         }
         for url in ["postgres://cell:secret@host/db", "postgres://host/db?user=cell&password=secret"] {
             now.set::<Gallery>("references_dir", url.to_owned());

@@ -131,7 +131,7 @@ pub struct LedgerEntry {
     pub gallery_version: String,
     /// Time ran out.
     pub deadline_expired: bool,
-    /// Damage as judged again beside the reference, which then decides; `None` where that was not done. Left out of the hashed form where
+    /// Damage as judged again beside the reference, as the gallery's report has it; `None` where that was not done. Left out of the hashed form where
     /// it is not there, so that rows of earlier versions still follow from each other; so is the next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub damage_rejudged: Option<f32>,

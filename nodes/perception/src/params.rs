@@ -9,7 +9,7 @@ node_kit::parameters! {
         model: String = "builtin".to_owned();
         /// What runs the model: `tract`, or `ort` when a libonnxruntime is there (ORT_DYLIB_PATH).
         engine: String = "tract".into(), choices ["tract", "ort"];
-        /// Above it an item is not sorted.
+        /// Above it an item is not sorted, but where the gallery takes the alarm back (`decision.explain_away`).
         damage_threshold: f64 = f64::from(inspection::DEFAULT_DAMAGE_THRESHOLD), range 0.0..=1.0, dynamic;
         /// How the streams of all cameras are put together: by equal stamps, or by the closest ones.
         sync: String = "approximate".into(), choices ["approximate", "exact"];
