@@ -10,7 +10,7 @@ use std::{
 
 use common::{Bench, PATIENCE, arrival, bench, inspection, report};
 use disposition::Ledger;
-use intact_msgs::msg::{CellEvent, Decision, Outcome};
+use intact_msgs::msg::{CellEvent, Decision, GalleryReport, Outcome};
 use node_kit::{Mode, NodeOverrides, RunningNode};
 
 fn sort_one(bench: &Bench, id: &str) -> Arc<Decision> {
@@ -162,6 +162,30 @@ fn a_divert_that_takes_too_long_ends_as_the_robot_says() {
     bench.eventually(|| ledger.outcomes("test").unwrap().iter().any(|o| o.item_id == "a"));
     assert_eq!(ledger.outcomes("test").unwrap()[0].result, "DIVERTED");
     assert!(bench.outcomes.try_recv().is_err(), "the robot tells the outcome, nobody else contradicts it");
+}
+
+/// Both scores and both models are on the message and in the ledger; the alarm that is taken back is named.
+#[test]
+fn what_was_judged_beside_the_reference_is_kept_with_who_judged_it() {
+    let bench = bench(Mode::Live, NodeOverrides::default(), true);
+    let mut seen = inspection("a");
+    (seen.damage_score, seen.instances[0].damage_score) = (0.9, 0.9);
+    let beside = GalleryReport { is_rejudged: true, damage_rejudged: 0.2, model: "comparison.onnx@1".into(), ..report("a") };
+    bench.arrivals.publish(arrival("a")).unwrap();
+    bench.inspections.publish(seen).unwrap();
+    bench.reports.publish(beside).unwrap();
+    let decision = bench.decision();
+    assert_eq!(
+        (decision.disposition, decision.reasons.as_slice()),
+        (Decision::SORT, [Decision::OK.to_owned(), Decision::EXPLAINED_AWAY.to_owned()].as_slice())
+    );
+    assert_eq!((decision.damage_score, decision.damage_rejudged), (0.9, 0.2));
+    assert_eq!((decision.model.as_str(), decision.comparison_model.as_str()), ("classical", "comparison.onnx@1"));
+    let without = sort_one(&bench, "b");
+    assert!(without.damage_rejudged.is_nan() && without.comparison_model.is_empty());
+    let rows = Ledger::open(&bench.ledger).unwrap().decisions("test").unwrap();
+    let kept: Vec<_> = rows.iter().map(|r| (r.damage_score, r.damage_rejudged, r.model.as_str(), r.comparison_model.as_str())).collect();
+    assert_eq!(kept, [(Some(0.9), Some(0.2), "classical", "comparison.onnx@1"), (Some(0.1), None, "classical", "")]);
 }
 
 #[test]

@@ -163,11 +163,16 @@ fn perceptions_damage_is_judged_again_beside_the_reference() {
         region: region.clone(),
         ..Default::default()
     };
-    let seen = || vec![defect("superficial", 0.9, &at), defect("spillage", 0.2, &RegionOfInterest::default())];
+    let seen = || vec![defect("superficial", 0.6, &at), defect("spillage", 0.2, &RegionOfInterest::default())];
     let whole = cell.inspect_seen(&tea, arrival("whole"), seen());
     assert_eq!(whole.explained_away, 1, "{} {}", whole.anomaly_score, whole.coverage);
     assert!(whole.is_rejudged && whole.damage_rejudged < 0.5, "{}", whole.damage_rejudged);
     assert!(whole.findings.is_empty(), "{:?}", whole.findings);
+    assert!(whole.model.starts_with("comparison.onnx@"), "{}", whole.model);
+    // The same alarm beside the item was compared with nothing: it stands.
+    let outside = RegionOfInterest { x_offset: ITEM.x + ITEM.w, y_offset: ITEM.y, width: 3, height: ITEM.h, ..RegionOfInterest::default() };
+    let beside = cell.inspect_seen(&tea, arrival("beside"), vec![defect("spillage", 0.9, &outside)]);
+    assert!(beside.is_rejudged && beside.damage_rejudged >= 0.9, "{}", beside.damage_rejudged);
 
     let mut torn = tea.clone();
     for (x, y) in (0..40 * 30).map(|i| (60 + i % 40, 55 + i / 40)) {

@@ -14,8 +14,8 @@ use ros_interfaces::builtin_interfaces::msg::Time;
 use ros_interfaces::sensor_msgs::msg::{Image, RegionOfInterest};
 use ros_interfaces::std_msgs::msg::Header;
 use transport::{Context, ContextOptions, Node, NodeOptions, Publisher, Qos, Subscription};
-use vision::ros::{color_to_ros, mask_to_ros};
-use vision::{ColorImage, LabelMask, Rect};
+use vision::ros::{color_to_ros, heatmap_to_ros, mask_to_ros};
+use vision::{ColorImage, HeatMap, LabelMask, Rect};
 
 pub const WAIT: Duration = Duration::from_secs(30);
 pub const ITEM: Rect = Rect { x: 70, y: 40, w: 180, h: 160 };
@@ -114,12 +114,25 @@ impl Cell {
         let header = Header { stamp: Time::from_nanos(1_000_000_007 * self.shown.get()), frame_id: "camera_color_optical_frame".into() };
         let (frame, mask) = scene(item);
         let region = RegionOfInterest { x_offset: ITEM.x, y_offset: ITEM.y, width: ITEM.w, height: ITEM.h, ..RegionOfInterest::default() };
+        // Perception's score and map: as high as its worst finding, and hot where that lies.
+        let worst = defects.iter().filter(|d| d.region.width > 0).max_by(|a, b| a.score.total_cmp(&b.score)).cloned();
+        let damage_score = worst.as_ref().map_or(0.0, |d| d.score);
+        let heatmap = worst.map_or_else(Image::default, |d| heatmap_to_ros(&hot(frame.width(), frame.height(), &d), header.clone()));
         let inspection = Inspection {
+            damage_score,
+            heatmap,
             header: header.clone(),
             item_id: arrival.item_id.clone(),
             camera: "camera".into(),
             ok: true,
-            instances: vec![ItemInstance { instance_id: 1, region, area_px: ITEM.w * ITEM.h, defects, ..ItemInstance::default() }],
+            instances: vec![ItemInstance {
+                instance_id: 1,
+                region,
+                area_px: ITEM.w * ITEM.h,
+                damage_score,
+                defects,
+                ..ItemInstance::default()
+            }],
             mask: mask_to_ros(&mask, header.clone()),
             damage_threshold: 0.5,
             ..Inspection::default()
@@ -133,6 +146,13 @@ impl Cell {
     pub fn report(&self) -> GalleryReport {
         self.reports.recv_timeout(WAIT).expect("every inspection has a report")
     }
+}
+
+fn hot(width: u32, height: u32, defect: &DefectScore) -> HeatMap {
+    let r = &defect.region;
+    let (columns, rows) = (r.x_offset..r.x_offset + r.width, r.y_offset..r.y_offset + r.height);
+    let place = |i: u32| columns.contains(&(i % width)) && rows.contains(&(i / width));
+    HeatMap::new(width, height, (0..width * height).map(|i| if place(i) { defect.score } else { 0.0 }).collect()).unwrap()
 }
 
 pub fn arrival(id: &str) -> ItemArrival {
