@@ -256,6 +256,9 @@ fn a_bag_cut_off_in_the_middle_gives_what_is_there() {
     assert!(first["damage_score"].is_number(), "{first}");
     let report = intact(&["bag", "check", &bag.display().to_string()]);
     assert_eq!(report.status.code(), Some(1), "the check says so: {}", String::from_utf8_lossy(&report.stdout));
+    let report = intact(&["bag", "check", "--json", &bag.display().to_string()]);
+    let said: serde_json::Value = serde_json::from_slice(&report.stdout).unwrap();
+    assert!(said.is_object() && report.status.code() == Some(1), "{said}");
 }
 
 #[test]
@@ -284,7 +287,7 @@ fn a_full_disk_stops_sorting_not_the_cell() {
     std::fs::create_dir(&small).unwrap();
     let bag = write_bag(dir.path(), "bag", &good_items(3));
     let output = std::process::Command::new("unshare")
-        .args(["-m", "bash", "-c", inside, "-"])
+        .args(["--user", "--map-root-user", "--mount", "bash", "-c", inside, "-"])
         .arg(&small)
         .arg(crate::support::program("intact"))
         .arg(&bag)
@@ -292,7 +295,7 @@ fn a_full_disk_stops_sorting_not_the_cell() {
         .output();
     let usable = output.ok().filter(|o| o.status.code() != Some(77) && !String::from_utf8_lossy(&o.stderr).contains("unshare:"));
     let Some(output) = usable else {
-        let _ = writeln!(std::io::stderr(), "SKIPPED: full disk: no private mount namespace here (it needs root)");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: full disk: no private mount namespace here (unshare --user --mount)");
         return;
     };
     let error = String::from_utf8_lossy(&output.stderr);
