@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use evaluation::auroc;
-use matching::{Cutout, PatchMemory, Surface};
+use matching::{Cutout, Posed};
 use rayon::prelude::*;
 use vision::ColorImage;
 
@@ -18,18 +18,15 @@ fn main() -> Result<()> {
     let limit = args.next().map_or(Ok(usize::MAX), |n| n.parse())?;
     let train = read(&root.join("train/good"), usize::MAX)?;
     let from = Instant::now();
-    let memory = PatchMemory::of(&train).context("too few pictures in train/good")?;
-    println!("{} pictures; memory in {:.1} s", train.len(), from.elapsed().as_secs_f32());
-    let from = Instant::now();
-    let surface = Surface::learn(&train)?.context("too few pictures in train/good")?;
-    println!("surface learnt in {:.1} s", from.elapsed().as_secs_f32());
+    let posed = Posed::learn(&train)?.context("too few pictures in train/good")?;
+    println!("{} pictures, {}; learnt in {:.1} s", train.len(), posed.about(), from.elapsed().as_secs_f32());
     let judge = |pictures: Vec<Cutout>| -> Result<Vec<[f32; 3]>> {
         pictures
             .par_iter()
             .map(|p| {
-                let (a, b) = (memory.judge(p).context("an empty picture")?.score, surface.judge(p)?.score);
-                let odds = |v: f32| (v / (1.0 - v).max(1e-6)).max(1e-6).ln();
-                Ok([a, b, odds(a) + odds(b)])
+                let (a, b) = posed.opinions(p)?;
+                let odds = |v: Option<f32>| v.map_or(0.0, |v| (v / (1.0 - v).max(1e-6)).max(1e-6).ln());
+                Ok([a.unwrap_or(0.0), b.unwrap_or(0.0), odds(a) + odds(b)])
             })
             .collect()
     };

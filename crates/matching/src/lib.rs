@@ -33,6 +33,7 @@ mod light;
 mod locate;
 mod pair;
 mod patches;
+mod pose;
 mod posed;
 mod proposals;
 mod register;

@@ -3,7 +3,10 @@
 //! What cannot be registered (grain, fabric, round and loose things) has no place-by-place comparison. With enough
 //! pristine pictures a memory of their patches takes its place: a patch is as odd as its distance to the nearest
 //! remembered one (PatchCore, Roth et al., CVPR 2022), here over colour and gradient statistics in place of a network.
+//! Where the pictures lie alike (the nearest patches come from the same places), the place is part of a patch, as in PaDiM
+//! (Defard et al., ICPR 2021).
 
+use nalgebra::{DMatrix, DVector};
 use rayon::prelude::*;
 use vision::{ColorImage, HeatMap, Rect};
 
@@ -21,26 +24,48 @@ const WINDOWS: [usize; 2] = [5, 14];
 const DIRECTIONS: usize = 6;
 /// Channels: brightness, its square, two of colour, gradients.
 const CHANNELS: usize = 4 + DIRECTIONS;
-/// Values that describe a patch.
-const VALUES: usize = CHANNELS * WINDOWS.len();
-/// Patches remembered; more cost time and hardly change the nearest.
-const MEMORY: usize = 8000;
+/// Values that describe a patch's look.
+const LOOK: usize = CHANNELS * WINDOWS.len();
+/// … and where it lies: across and down, shares of the picture.
+const VALUES: usize = LOOK + 2;
+/// Patches remembered. With fewer the rarer pristine ones are forgotten, and found odd.
+const MEMORY: usize = 40_000;
 /// Pictures that are held out one after another to learn what is usual.
 const HELD_OUT: usize = 16;
 /// Share of the patches whose mean oddness is a picture's.
 const WORST_SHARE: f32 = 0.006;
+/// Where the places of nearest patches lie no farther apart than this share of what chance gives, places tell, too.
+const ALIGNED: f32 = 0.5;
+/// Then a patch that lies one step away counts as different by this many spreads of one value.
+const STEP_COUNTS: f32 = 0.5;
+/// Mean distance of two random places of a unit square.
+const CHANCE: f32 = 0.5214;
+/// The least spread of pristine pictures' oddness, as a share of their mean.
+const LEAST_SPREAD: f32 = 0.04;
+/// Patches that are looked up at once.
+const AT_ONCE: usize = 64;
 
 type Patch = [f32; VALUES];
 
 /// Patches of pristine pictures of one product.
 #[derive(Clone, Debug)]
 pub struct PatchMemory {
-    /// Each patch and the picture that it comes from.
-    patches: Vec<(Patch, u32)>,
-    /// One over the spread of each value.
+    /// A row a patch: its values, scaled.
+    patches: DMatrix<f32>,
+    /// Half the square of each row's length.
+    half_squares: DVector<f32>,
+    /// The picture that each comes from.
+    pictures: Vec<u32>,
+    /// Where each lies, across and down, shares of the picture.
+    places: Vec<[f32; 2]>,
+    /// One over the spread of each value of the look; of the places what they count.
     scale: Patch,
-    /// The oddness that a pristine picture has at most, as held-out ones show.
-    usual: f32,
+    /// How far apart the places of nearest patches lie, as a share of what chance gives.
+    disorder: f32,
+    /// The oddness that a pristine picture has at most, as held-out ones show, and the spread.
+    usual: (f32, f32),
+    /// The same of single patches.
+    usual_patch: f32,
 }
 
 /// What a memory says of a picture.
@@ -87,12 +112,60 @@ impl PatchMemory {
             described.iter().enumerate().flat_map(|(n, d)| d.patches.iter().map(move |p| (*p, n as u32))).collect();
         // Evenly thinned: neighbours say nearly the same, and a fixed choice gives the same answer each time.
         let keep = all.len().min(MEMORY);
-        let patches: Vec<(Patch, u32)> = (0..keep).map(|k| all[(k as f64 * all.len() as f64 / keep as f64) as usize]).collect();
-        let mut memory = PatchMemory { scale: spread(&patches)?, patches, usual: 1.0 };
+        let kept: Vec<(Patch, u32)> = (0..keep).map(|k| all[(k as f64 * all.len() as f64 / keep as f64) as usize]).collect();
         let step = described.len().div_ceil(HELD_OUT);
-        let usual = described.iter().enumerate().step_by(step).map(|(n, d)| worst(&memory.oddness(d, Some(n as u32))));
-        memory.usual = usual.fold(0.0, f32::max).max(1e-6);
-        Some(memory)
+        let held_out: Vec<(u32, &Described)> = described.iter().enumerate().step_by(step).map(|(n, d)| (n as u32, d)).collect();
+        let memory = PatchMemory::new(&kept, spread(&kept)?);
+        let disorder = memory.disorder_of(&held_out);
+        let memory = if disorder > ALIGNED { memory } else { memory.with_places(&kept, described.first()?) };
+        Some(PatchMemory { disorder, ..memory }.calibrated(&held_out))
+    }
+
+    fn new(kept: &[(Patch, u32)], scale: Patch) -> PatchMemory {
+        let patches = DMatrix::from_fn(kept.len(), VALUES, |row, k| kept[row].0[k] * scale[k]);
+        let half_squares = DVector::from_iterator(kept.len(), patches.row_iter().map(|r| r.norm_squared() / 2.0));
+        let pictures = kept.iter().map(|(_, n)| *n).collect();
+        let places = kept.iter().map(|(p, _)| [p[LOOK], p[LOOK + 1]]).collect();
+        PatchMemory { patches, half_squares, pictures, places, scale, disorder: 1.0, usual: (0.0, 1.0), usual_patch: 0.0 }
+    }
+
+    /// The same patches, told apart by where they lie, too.
+    fn with_places(&self, kept: &[(Patch, u32)], like: &Described) -> PatchMemory {
+        let mut scale = self.scale;
+        scale[LOOK] = STEP_COUNTS * like.columns as f32;
+        scale[LOOK + 1] = STEP_COUNTS * like.rows as f32;
+        PatchMemory::new(kept, scale)
+    }
+
+    /// How alike the pictures lie: 1 where chance decides what lies where, 0 where everything has its place.
+    pub(crate) fn disorder(&self) -> f32 {
+        self.disorder
+    }
+
+    /// True where the places of patches count.
+    pub(crate) fn knows_places(&self) -> bool {
+        self.scale[LOOK] > 0.0
+    }
+
+    fn disorder_of(&self, held_out: &[(u32, &Described)]) -> f32 {
+        let (mut sum, mut n) = (0.0, 0);
+        for (picture, described) in held_out {
+            for (patch, (_, row)) in described.patches.iter().zip(self.nearest(described, Some(*picture))) {
+                let place = |k: usize| self.places[row][k];
+                sum += (patch[LOOK] - place(0)).hypot(patch[LOOK + 1] - place(1));
+                n += 1;
+            }
+        }
+        sum / n.max(1) as f32 / CHANCE
+    }
+
+    /// Learns what is usual from pictures that are left out one after another.
+    fn calibrated(mut self, held_out: &[(u32, &Described)]) -> PatchMemory {
+        let oddness: Vec<Vec<f32>> = held_out.iter().map(|(n, d)| self.oddness(d, Some(*n))).collect();
+        let scores: Vec<f32> = oddness.iter().map(|o| worst(o)).collect();
+        self.usual = usual(&scores);
+        self.usual_patch = oddness.iter().flatten().copied().fold(0.0, f32::max);
+        self
     }
 
     /// Judges a picture; `None` of one without pixels.
@@ -100,44 +173,58 @@ impl PatchMemory {
         let color = picture.color();
         let described = Described::of(color);
         let oddness = self.oddness(&described, None);
-        let level = |d: f32| d * d / (d * d + self.usual * self.usual);
+        let level = |d: f32, usual: f32| 1.0 / (1.0 + (-(d - usual) / self.usual.1).exp());
         let (width, height) = (color.width() as usize, color.height() as usize);
         let at = |x: usize, y: usize| {
             let column = (x * described.columns / width.max(1)).min(described.columns.saturating_sub(1));
             let row = (y * described.rows / height.max(1)).min(described.rows.saturating_sub(1));
-            oddness.get(row * described.columns + column).copied().map_or(0.0, level)
+            oddness.get(row * described.columns + column).copied().map_or(0.0, |d| level(d, self.usual_patch))
         };
         let map = (0..width * height).map(|i| at(i % width, i / width)).collect();
-        Some(PatchVerdict { score: level(worst(&oddness)), map: HeatMap::new(color.width(), color.height(), map).ok()? })
+        Some(PatchVerdict { score: level(worst(&oddness), self.usual.0), map: HeatMap::new(color.width(), color.height(), map).ok()? })
     }
 
     /// Distance of each patch to the nearest remembered one; those of picture `without` are left out.
     fn oddness(&self, described: &Described, without: Option<u32>) -> Vec<f32> {
-        described
-            .patches
-            .par_iter()
-            .map(|p| {
-                let others = self.patches.iter().filter(|(_, n)| Some(*n) != without);
-                others.map(|(q, _)| self.distance(p, q)).fold(f32::MAX, f32::min).sqrt()
-            })
-            .collect()
+        self.nearest(described, without).into_iter().map(|(squared, _)| squared.sqrt()).collect()
     }
 
-    fn distance(&self, a: &Patch, b: &Patch) -> f32 {
-        let mut sum = 0.0;
-        for k in 0..VALUES {
-            let d = (a[k] - b[k]) * self.scale[k];
-            sum += d * d;
-        }
-        sum
+    /// The squared distance to the nearest remembered patch, and which one it is, for each patch.
+    fn nearest(&self, described: &Described, without: Option<u32>) -> Vec<(f32, usize)> {
+        let of_some = |patches: &[Patch]| {
+            let asked = DMatrix::from_fn(VALUES, patches.len(), |k, column| patches[column][k] * self.scale[k]);
+            let alike = &self.patches * &asked;
+            let nearest = |(column, of): (usize, nalgebra::DVectorView<'_, f32>)| {
+                let mut best = (f32::MAX, 0);
+                for (row, (dot, half)) in of.iter().zip(&self.half_squares).enumerate() {
+                    if half - dot < best.0 && without != Some(self.pictures[row]) {
+                        best = (half - dot, row);
+                    }
+                }
+                ((2.0 * best.0 + asked.column(column).norm_squared()).max(0.0), best.1)
+            };
+            alike.column_iter().enumerate().map(nearest).collect::<Vec<_>>()
+        };
+        described.patches.par_chunks(AT_ONCE).flat_map_iter(of_some).collect()
     }
 }
 
-/// One over the standard deviation of each value.
+/// The most of pristine pictures, and their spread.
+fn usual(scores: &[f32]) -> (f32, f32) {
+    let n = scores.len().max(1) as f32;
+    let mean = scores.iter().sum::<f32>() / n;
+    let spread = (scores.iter().map(|s| (s - mean) * (s - mean)).sum::<f32>() / n).sqrt();
+    (scores.iter().copied().fold(0.0, f32::max), spread.max(LEAST_SPREAD * mean).max(1e-3))
+}
+
+/// One over the standard deviation of each value of the look; places count nothing.
 fn spread(patches: &[(Patch, u32)]) -> Option<Patch> {
     let n = patches.len() as f32;
     (n > 0.0).then(|| {
         std::array::from_fn(|k| {
+            if k >= LOOK {
+                return 0.0;
+            }
             let mean = patches.iter().map(|(p, _)| p[k]).sum::<f32>() / n;
             let variance = patches.iter().map(|(p, _)| (p[k] - mean) * (p[k] - mean)).sum::<f32>() / n;
             1.0 / variance.sqrt().max(1e-3)
@@ -171,6 +258,7 @@ impl Described {
             for column in 0..columns {
                 let (x, y) = ((column * STRIDE + STRIDE / 2).min(w - 1), (row * STRIDE + STRIDE / 2).min(h - 1));
                 let mut patch = [0.0; VALUES];
+                (patch[LOOK], patch[LOOK + 1]) = ((column as f32 + 0.5) / columns as f32, (row as f32 + 0.5) / rows as f32);
                 for (k, r) in WINDOWS.into_iter().enumerate() {
                     let values = &mut patch[k * CHANNELS..(k + 1) * CHANNELS];
                     for (value, sum) in values.iter_mut().zip(&sums) {

@@ -3,15 +3,23 @@
 use vision::HeatMap;
 
 use crate::patches::{PatchMemory, PatchVerdict};
+use crate::pose::Pose;
 use crate::surface::Surface;
 use crate::{Cutout, MatchError};
 
 /// So many pictures of things that are cut out of their background show it in the same pose again and again.
 const MANY: usize = 24;
 
+/// What the surface's opinion counts where the memory knows what lies where: half. Elsewhere both count alike.
+const BESIDE_PLACES: f32 = 0.5;
+/// The pose is used where it lowers the memory's disorder by this factor.
+const BETTER_ORDER: f32 = 0.9;
+
 /// Two judges of pictures that are taken alike: a memory of patches, and a network that learnt what blemishes do to the
-/// surface. Each says how odd a picture is, measured by what it says of pristine ones that it did not learn from.
+/// surface. Each says how odd a picture is, measured by what it says of pristine ones that it did not learn from. Things before an
+/// even ground are brought into one pose first, where that puts their parts into the same places.
 pub struct Posed {
+    pose: Option<Pose>,
     memory: PatchMemory,
     /// Not of a few cutouts: each may show another side.
     surface: Option<Surface>,
@@ -25,7 +33,16 @@ impl Posed {
     pub fn learn(pictures: &[Cutout]) -> Result<Option<Posed>, MatchError> {
         let Some(memory) = PatchMemory::of(pictures) else { return Ok(None) };
         let alike = pictures.len() >= MANY || pictures.iter().all(|p| !p.is_cut_out());
-        Ok(Some(Posed { memory, surface: if alike { Surface::learn(pictures)? } else { None } }))
+        let surface = |of: &[Cutout]| if alike { Surface::learn(of) } else { Ok(None) };
+        if let Some(pose) = Pose::of(pictures)? {
+            let brought: Result<Vec<Cutout>, MatchError> = pictures.iter().map(|p| Ok(pose.bring(p.color())?.cutout)).collect();
+            let brought = brought?;
+            let in_pose = PatchMemory::of(&brought).filter(|m| m.disorder() < BETTER_ORDER * memory.disorder());
+            if let Some(memory) = in_pose {
+                return Ok(Some(Posed { pose: Some(pose), memory, surface: surface(&brought)? }));
+            }
+        }
+        Ok(Some(Posed { pose: None, memory, surface: surface(pictures)? }))
     }
 
     /// Judges a picture; `None` of one without pixels.
@@ -33,18 +50,45 @@ impl Posed {
     /// # Errors
     /// A failure inside OpenCV.
     pub fn judge(&self, picture: &Cutout) -> Result<Option<PatchVerdict>, MatchError> {
+        let Some(pose) = &self.pose else { return self.judge_in_pose(picture) };
+        let brought = pose.bring(picture.color())?;
+        let Some(verdict) = self.judge_in_pose(&brought.cutout)? else { return Ok(None) };
+        let map = brought.map_of_picture(&verdict.map, picture.color().width(), picture.color().height())?;
+        Ok(Some(PatchVerdict { map, ..verdict }))
+    }
+
+    fn judge_in_pose(&self, picture: &Cutout) -> Result<Option<PatchVerdict>, MatchError> {
         let Some(patches) = self.memory.judge(picture) else { return Ok(None) };
         let Some(surface) = &self.surface else { return Ok(Some(patches)) };
         let surface = surface.judge(picture)?;
-        let map = patches.map.data().iter().zip(surface.map.data()).map(|(a, b)| together(*a, *b)).collect();
+        let counts = if self.memory.knows_places() { BESIDE_PLACES } else { 1.0 };
+        let map = patches.map.data().iter().zip(surface.map.data()).map(|(a, b)| together(*a, *b, counts)).collect();
         let map = HeatMap::new(patches.map.width(), patches.map.height(), map)?;
-        Ok(Some(PatchVerdict { score: together(patches.score, surface.score), map }))
+        Ok(Some(PatchVerdict { score: together(patches.score, surface.score, counts), map }))
+    }
+
+    /// Each judge's score of a picture by itself, memory and surface, for measuring what each adds.
+    ///
+    /// # Errors
+    /// A failure inside OpenCV.
+    pub fn opinions(&self, picture: &Cutout) -> Result<(Option<f32>, Option<f32>), MatchError> {
+        let brought = self.pose.as_ref().map(|pose| pose.bring(picture.color())).transpose()?;
+        let picture = brought.as_ref().map_or(picture, |b| &b.cutout);
+        let surface = self.surface.as_ref().map(|s| s.judge(picture)).transpose()?;
+        Ok((self.memory.judge(picture).map(|v| v.score), surface.map(|v| v.score)))
+    }
+
+    /// How the pictures were taken to lie, in words.
+    pub fn about(&self) -> String {
+        let pose = if self.pose.is_some() { "brought into one pose" } else { "as they are" };
+        format!("{pose}, disorder {:.2}", self.memory.disorder())
     }
 }
 
-/// Two opinions that know nothing of each other: their odds multiply. One half, the limit of the usual, stays one half.
-fn together(a: f32, b: f32) -> f32 {
-    let (yes, no) = (a * b, (1.0 - a) * (1.0 - b));
+/// Two opinions that know nothing of each other: their odds multiply, the second's as much as it counts. One half, the limit of
+/// the usual, stays one half.
+fn together(a: f32, b: f32, counts: f32) -> f32 {
+    let (yes, no) = (a * b.powf(counts), (1.0 - a) * (1.0 - b).powf(counts));
     if yes + no > 0.0 { yes / (yes + no) } else { 0.5 }
 }
 
@@ -54,8 +98,9 @@ mod tests {
 
     #[test]
     fn opinions_add_up_and_doubt_changes_nothing() {
-        assert!((together(0.5, 0.8) - 0.8).abs() < 1e-6);
-        assert!(together(0.8, 0.8) > 0.9 && together(0.2, 0.2) < 0.1);
-        assert!((together(0.2, 0.8) - 0.5).abs() < 1e-6 && (together(0.0, 1.0) - 0.5).abs() < 1e-6);
+        assert!((together(0.5, 0.8, 1.0) - 0.8).abs() < 1e-6);
+        assert!(together(0.8, 0.8, 1.0) > 0.9 && together(0.2, 0.2, 1.0) < 0.1);
+        assert!((together(0.2, 0.8, 1.0) - 0.5).abs() < 1e-6 && (together(0.0, 1.0, 1.0) - 0.5).abs() < 1e-6);
+        assert!(together(0.8, 0.2, 0.5) > 0.6 && (together(0.8, 0.2, 0.0) - 0.8).abs() < 1e-6);
     }
 }
