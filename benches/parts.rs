@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use booth::{Booth, BoothSpec};
 use criterion::{Criterion, criterion_group, criterion_main};
 use frame_sync::{AssemblerOptions, FrameAssembler, Options};
-use inspection::{EmptyTray, InspectionParams, inspect};
-use matching::{Cutout, Gallery, GalleryOptions, Picture};
+use inspection::{Comparer, EmptyTray, EngineKind, InspectionParams, inspect};
+use matching::{Cutout, Gallery, GalleryOptions, Perceived, Picture};
 use ros_interfaces::Message;
 use ros_interfaces::sensor_msgs::msg::Image;
 use transport::{Context, ContextOptions, NodeOptions, Qos};
@@ -29,26 +29,59 @@ fn perception(c: &mut Criterion) {
     group.finish();
 }
 
+/// Products on a large manifest.
+const PRODUCTS: usize = 50;
+/// References of each.
+const VIEWS: usize = 3;
+
 fn gallery(c: &mut Criterion) {
-    let booth = booth(640, 480);
+    let booth = Booth::new(BoothSpec { seed: 5, products: PRODUCTS, ..BoothSpec::default() }).unwrap();
     let pictures = booth.products().into_iter().flat_map(|product| {
-        let references = booth.references(&product.name).unwrap();
-        references.into_iter().enumerate().map(move |(n, r)| {
+        let references = booth.references(&product.name, VIEWS).unwrap();
+        references.into_iter().take(VIEWS).enumerate().map(move |(n, r)| {
             let inside: Vec<bool> = r.mask.data().iter().map(|l| *l > 0).collect();
             Picture { product: product.name.clone(), name: n.to_string(), cutout: Cutout::masked(r.color, inside).unwrap() }
         })
     });
     let (gallery, _) = Gallery::new(pictures, GalleryOptions::default());
-    let capture = booth.capture(0);
-    let found = inspect(&capture.frame, Some(&EmptyTray::new(booth.background())), &InspectionParams::default()).unwrap();
-    let first = &found.items[0];
-    let cutout = Cutout::of_label(&capture.frame.color, &found.mask, first.id, first.bbox).unwrap();
-    let item = gallery.prepare(cutout.clone()).unwrap();
+    let tray = EmptyTray::new(booth.background());
+    // The first item over which a reference can be laid.
+    let (item, cutout, product, perceived) = (0..)
+        .find_map(|k| {
+            let capture = booth.capture(k);
+            let found = inspect(&capture.frame, Some(&tray), &InspectionParams::default()).unwrap();
+            let first = found.items.first()?;
+            let cutout = Cutout::of_label(&capture.frame.color, &found.mask, first.id, first.bbox).unwrap();
+            let item = gallery.prepare(cutout.clone()).unwrap();
+            let map = found.heatmap.crop(first.bbox);
+            let perceived = Perceived { score: first.damage_score, threshold: found.damage_threshold, map };
+            let judgement = gallery.judge(&item, &capture.product).unwrap();
+            judgement.discrepancy.is_some().then_some((item, cutout, capture.product, perceived))
+        })
+        .unwrap();
     let mut group = c.benchmark_group("gallery");
     group.sample_size(20);
     group.bench_function("features", |b| b.iter(|| gallery.prepare(black_box(cutout.clone())).unwrap()));
-    group.bench_function("identify_among_4_products", |b| b.iter(|| gallery.identify(black_box(&item), None)));
-    group.bench_function("compare", |b| b.iter(|| gallery.compare(black_box(&item), &capture.product).unwrap()));
+    group.bench_function("identify_among_50_products", |b| b.iter(|| gallery.identify(black_box(&item), None)));
+    group.bench_function("compare_with_3_references", |b| b.iter(|| gallery.judge(black_box(&item), &product).unwrap()));
+    for kind in [EngineKind::Tract, EngineKind::Ort] {
+        // ONNX Runtime is not everywhere.
+        let Ok(comparer) = Comparer::load(kind) else { continue };
+        let name = if kind == EngineKind::Tract { "tract" } else { "ort" };
+        let judgement = gallery.judge(&item, &product).unwrap();
+        let pair = judgement.pair(&perceived).unwrap().unwrap();
+        group.bench_function(format!("comparing_network_{name}"), |b| {
+            b.iter(|| comparer.judge(black_box(&pair), perceived.told()).unwrap())
+        });
+        group.bench_function(format!("verify_against_3_references_{name}"), |b| {
+            b.iter(|| {
+                let mut judgement = gallery.judge(black_box(&item), &product).unwrap();
+                let pair = judgement.pair(&perceived).unwrap().unwrap();
+                let said = comparer.judge(&pair, perceived.told()).unwrap();
+                judgement.settle(&perceived, said.score, &said.map)
+            });
+        });
+    }
     group.finish();
 }
 

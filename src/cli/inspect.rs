@@ -110,9 +110,9 @@ pub fn run(args: InspectArgs) -> Result<ExitCode> {
     let mut watch = Stopwatch::new();
     let (frame, background) = load(&args)?;
     watch.lap("load");
-    let engine = ModelChoice::from(args.model.as_str()).load(args.engine)?;
+    let models = ModelChoice::from(args.model.as_str()).load(args.engine)?;
     let segmentation = SegmentationParams { one_item: args.one_item, ..SegmentationParams::default() };
-    let inspector = Inspector { params: InspectionParams { segmentation, damage_threshold: args.threshold }, engine };
+    let inspector = Inspector { params: InspectionParams { segmentation, damage_threshold: args.threshold }, models };
     watch.lap("model");
     let inspection = inspector.inspect(&frame, background.as_ref(), &mut |stage| watch.lap(stage))?;
     let matches = match &args.references {

@@ -28,6 +28,8 @@ pub struct Booth {
 const ATTEMPTS: usize = 5;
 /// Cameras that a booth may have.
 const MOST_CAMERAS: usize = 8;
+/// Pristine views of a product, at least.
+const LEAST_VIEWS: usize = 3;
 
 impl Booth {
     /// Builds the booth. Prints are painted when a product is first seen.
@@ -141,15 +143,16 @@ impl Booth {
         range.into_par_iter().map(|i| self.capture(i)).collect()
     }
 
-    /// Pristine views of a product: its resting poses, other turns, another light; without tape and labels.
+    /// Pristine views of a product: its resting poses, other turns, another light; without tape and labels. There are three, one
+    /// a pose, or `least`, whichever is more; the first ones are the same however many are wanted.
     ///
     /// # Errors
     /// When the booth has no product of that name.
-    pub fn references(&self, product: &str) -> Result<Vec<Reference>, BoothError> {
+    pub fn references(&self, product: &str, least: usize) -> Result<Vec<Reference>, BoothError> {
         let number = self.products.iter().position(|p| p.name == product).ok_or_else(|| BoothError::UnknownProduct(product.to_string()))?;
         let mut rng = stream(self.spec.seed, Stream::Reference, number as u64);
         let mut poses = item::resting_poses(self.products[number].family);
-        let least = poses.len().max(3);
+        let least = poses.len().max(LEAST_VIEWS).max(least);
         poses = poses.iter().copied().cycle().take(least).collect();
         Ok(poses.into_iter().filter_map(|resting| self.reference(number, resting, &mut rng)).collect())
     }

@@ -173,7 +173,7 @@ fn references_show_the_same_product() {
     let galleries: Vec<Vec<[f32; 64]>> = products
         .iter()
         .map(|p| {
-            let views = booth.references(&p.name).unwrap();
+            let views = booth.references(&p.name, 0).unwrap();
             assert!(views.len() >= 3);
             views
                 .iter()
@@ -199,7 +199,7 @@ fn references_show_the_same_product() {
         right += usize::from(products[best].name == capture.product);
     }
     assert!(right >= 12, "colours alone find {right} of 18 items among 6 products");
-    assert!(booth.references("P9999").is_err());
+    assert!(booth.references("P9999", 0).is_err());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use booth::{Booth, BoothSpec};
-use inspection::{EmptyTray, InspectionParams, Inspector};
+use inspection::{EmptyTray, InspectionParams, Inspector, Models};
 use vision::RgbdFrame;
 
 fn argument(name: &str) -> Option<String> {
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let views: Vec<RgbdFrame> = (0..8).map(|i| booth.capture(i).frame).collect();
     let mut params = InspectionParams::default();
     params.segmentation.one_item = true;
-    let inspector = Inspector { params, engine: None };
+    let inspector = Inspector { params, models: Models::default() };
     for (what, background) in [("no background", None), ("background", Some(&empty))] {
         let mut stages: Vec<(&str, Vec<f64>)> = vec![("segment", Vec::new()), ("score", Vec::new()), ("finish", Vec::new())];
         let mut all = Vec::new();

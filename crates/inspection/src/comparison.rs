@@ -1,12 +1,11 @@
 //! The comparing network: how damaged an item is, judged beside a pristine reference that was laid over it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use vision::HeatMap;
 
 use crate::InspectionError;
-use crate::engine::{Engine, EngineKind, OrtModel, TractModel};
+use crate::engine::{Engine, EngineKind, built_in};
 
 /// The weights that this version brings (models/comparison/README.md is their card).
 pub(crate) const BUILT_IN: &[u8] = include_bytes!("../../../models/comparison/comparison.onnx");
@@ -45,12 +44,7 @@ impl Comparer {
     /// # Errors
     /// [`InspectionError::Engine`] when ONNX Runtime is asked for and not there.
     pub fn load(kind: EngineKind) -> Result<Comparer, InspectionError> {
-        let path = Path::new(BUILT_IN_NAME);
-        let engine: Arc<dyn Engine> = match kind {
-            EngineKind::Tract => Arc::new(TractModel::read(path, BUILT_IN)?),
-            EngineKind::Ort => Arc::new(OrtModel::read(path, BUILT_IN)?),
-        };
-        Ok(Comparer { engine })
+        Ok(Comparer { engine: built_in(kind, BUILT_IN_NAME, BUILT_IN)? })
     }
 
     /// File name and short sha256 of the weights.

@@ -1,13 +1,11 @@
 //! One frame in, one inspection out.
 
-use std::sync::Arc;
-
 use vision::{HeatMap, LabelMask, Rect, RgbdFrame};
 
 use crate::InspectionError;
 use crate::damage::{self, Assessment, Relief};
 use crate::defect::{DEFAULT_DAMAGE_THRESHOLD, Defect};
-use crate::engine::Engine;
+use crate::engine::Models;
 use crate::model_input::View;
 use crate::model_score;
 use crate::pick::{PickPoint, pick_point, size_m};
@@ -76,8 +74,8 @@ pub struct Inspection {
 pub struct Inspector {
     /// Settings.
     pub params: InspectionParams,
-    /// A loaded model; `None` scores with classical cues.
-    pub engine: Option<Arc<dyn Engine>>,
+    /// What scores in place of classical cues.
+    pub models: Models,
 }
 
 /// Inspects one frame with classical cues.
@@ -88,7 +86,7 @@ pub struct Inspector {
 /// # Errors
 /// When the pictures differ in size.
 pub fn inspect(frame: &RgbdFrame, background: Option<&EmptyTray>, params: &InspectionParams) -> Result<Inspection, InspectionError> {
-    Inspector { params: params.clone(), engine: None }.inspect(frame, background, &mut |_| ())
+    Inspector { params: params.clone(), models: Models::default() }.inspect(frame, background, &mut |_| ())
 }
 
 impl Inspector {
@@ -110,12 +108,12 @@ impl Inspector {
         let suspect = quality::is_depth_unit_suspect(frame);
         let mut items = Vec::with_capacity(found.segmentation.instances.len());
         // Of a frame without items too it is said who would have scored them.
-        let mut scorer = self.engine_for(found.segmentation.used_depth);
+        let mut scorer = self.models.of(found.segmentation.used_depth);
         for instance in &found.segmentation.instances {
             let (quality, (relief, assessment)) =
                 rayon::join(|| quality::of_item(frame, &found.segmentation, instance, suspect), || self.assess(frame, &found, instance));
             let assessment = assessment?;
-            scorer = scorer.or(self.engine_for(relief.is_some()));
+            scorer = scorer.or(self.models.of(relief.is_some()));
             assessment.draw(&mut heatmap);
             let support = found.segmentation.support.as_ref();
             // Without intrinsics metres are a guess, and a robot must not act on guesses.
@@ -151,7 +149,7 @@ impl Inspector {
     /// The relief of one item, when it has depth, and its scores.
     fn assess(&self, frame: &RgbdFrame, found: &Analysis, item: &Instance) -> (Option<Relief>, Result<Assessment, InspectionError>) {
         let relief = Relief::of(&found.cells, item.id);
-        let assessment = match (self.engine_for(relief.is_some()), &relief) {
+        let assessment = match (self.models.of(relief.is_some()), &relief) {
             (Some(engine), _) => {
                 let view = View { frame, mask: &found.segmentation.mask, cells: &found.cells, relief: relief.as_ref() };
                 model_score::assess(engine.as_ref(), &view, item)
@@ -160,11 +158,6 @@ impl Inspector {
             (None, None) => Ok(Assessment::unknown()),
         };
         (relief, assessment)
-    }
-
-    /// The model that scores an item; `None`: the classical scorer.
-    fn engine_for(&self, has_depth: bool) -> Option<&Arc<dyn Engine>> {
-        self.engine.as_ref().filter(|e| !(has_depth && e.is_for_colour_alone()))
     }
 }
 

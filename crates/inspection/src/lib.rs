@@ -26,7 +26,7 @@ mod segment;
 pub use comparison::{Comparer, Rejudged};
 pub use damage::CUE_NAMES;
 pub use defect::{DEFAULT_DAMAGE_THRESHOLD, Defect, DefectType, Severity};
-pub use engine::{Contract, Engine, EngineKind, ModelChoice, OrtModel, Output, TractModel, built_in_models, load_onnxruntime};
+pub use engine::{Contract, Engine, EngineKind, ModelChoice, Models, OrtModel, Output, TractModel, built_in_models, load_onnxruntime};
 pub use error::InspectionError;
 pub use inspect::{InspectedItem, Inspection, InspectionParams, Inspector, inspect, measure_cues};
 pub use model_input::{ModelInput, model_inputs};

@@ -25,8 +25,8 @@ fn frame() -> RgbdFrame {
 }
 
 fn inspect(kind: EngineKind) -> Inspection {
-    let engine = ModelChoice::BuiltIn.load(kind).unwrap();
-    Inspector { params: InspectionParams::default(), engine }.inspect(&frame(), None, &mut |_| ()).unwrap()
+    let models = ModelChoice::BuiltIn.load(kind).unwrap();
+    Inspector { params: InspectionParams::default(), models }.inspect(&frame(), None, &mut |_| ()).unwrap()
 }
 
 /// What PyTorch said of the same file (`training/check.py --record`).
@@ -51,8 +51,8 @@ fn tract_says_what_pytorch_said_of_the_same_file() {
 
 #[test]
 fn many_frames_at_once_are_scored_alike() {
-    let engine = ModelChoice::BuiltIn.load(EngineKind::Tract).unwrap();
-    let inspector = Inspector { params: InspectionParams::default(), engine };
+    let models = ModelChoice::BuiltIn.load(EngineKind::Tract).unwrap();
+    let inspector = Inspector { params: InspectionParams::default(), models };
     let frame = frame();
     let score = |_: usize| inspector.inspect(&frame, None, &mut |_| ()).unwrap().damage_score;
     let alone = score(0);

@@ -130,7 +130,7 @@ fn a_segmenter_scores_types_and_places() {
     let model = TractModel::load(&file.0).unwrap();
     assert_eq!(model.contract().map, Some((64, 64)));
     assert!(model.model().contains("segmenter.onnx@"), "{}", model.model());
-    let inspector = Inspector { params: InspectionParams::default(), engine: Some(Arc::new(model)) };
+    let inspector = Inspector { params: InspectionParams::default(), models: model.into() };
     let found = inspector.inspect(&frame(), None, &mut |_| ()).unwrap();
     assert_eq!(found.items.len(), 1);
     assert_eq!(found.engine, "tract");
@@ -144,14 +144,14 @@ fn a_segmenter_scores_types_and_places() {
 #[test]
 fn depth_is_the_fourth_channel() {
     let file = File::new("four.onnx", &red_segmenter(32, 4, "image", true));
-    let inspector = Inspector { params: InspectionParams::default(), engine: Some(Arc::new(TractModel::load(&file.0).unwrap())) };
+    let inspector = Inspector { params: InspectionParams::default(), models: TractModel::load(&file.0).unwrap().into() };
     assert!(inspector.inspect(&frame(), None, &mut |_| ()).unwrap().damage_score > 0.9);
 }
 
 #[test]
 fn a_classifier_scores_damage_of_any_type() {
     let file = File::new("classifier.onnx", &mean_classifier(32));
-    let inspector = Inspector { params: InspectionParams::default(), engine: Some(Arc::new(TractModel::load(&file.0).unwrap())) };
+    let inspector = Inspector { params: InspectionParams::default(), models: TractModel::load(&file.0).unwrap().into() };
     let found = inspector.inspect(&frame(), None, &mut |_| ()).unwrap();
     let scored: Vec<DefectType> = found.items[0].defects.iter().filter(|d| d.score > 0.5).map(|d| d.kind).collect();
     assert_eq!(scored, [DefectType::Superficial]);

@@ -54,7 +54,7 @@ fn cpu_ms() -> f64 {
 fn enrol(booth: &Booth) -> Result<Gallery> {
     let mut pictures = Vec::new();
     for product in booth.products() {
-        for (n, view) in booth.references(&product.name)?.into_iter().enumerate() {
+        for (n, view) in booth.references(&product.name, 0)?.into_iter().enumerate() {
             let cutout = Cutout::masked(view.color, view.mask.data().iter().map(|l| *l > 0))?.trimmed();
             pictures.push(Picture { product: product.name.clone(), name: format!("{n:04}.png"), cutout });
         }

@@ -194,7 +194,7 @@ fn look(gallery: &Gallery, capture: &Capture, background: &EmptyTray) -> Result<
 fn enrol(booth: &Booth, repainted: bool) -> Result<Gallery> {
     let mut pictures = Vec::new();
     for product in booth.products() {
-        for (n, view) in booth.references(&product.name)?.into_iter().enumerate() {
+        for (n, view) in booth.references(&product.name, 0)?.into_iter().enumerate() {
             let mut cutout = Cutout::masked(view.color, view.mask.data().iter().map(|l| *l > 0))?.trimmed();
             if repainted {
                 cutout = repaint(&cutout)?;

@@ -45,7 +45,7 @@ fn main() -> Result<()> {
 
 /// Features are not asked for, and not taken.
 fn references(booth: &Booth, product: &str) -> Result<Vec<Enrolled>> {
-    let views = booth.references(product)?.into_iter().enumerate().map(|(n, view)| {
+    let views = booth.references(product, 0)?.into_iter().enumerate().map(|(n, view)| {
         let cutout = Cutout::masked(view.color, view.mask.data().iter().map(|l| *l > 0))?.trimmed();
         Ok(enrolled(product, format!("{n}.png"), cutout))
     });

@@ -36,7 +36,7 @@ fn main() -> Result<()> {
     let booth = Booth::new(spec)?;
     let mut units = Vec::new();
     for product in booth.products() {
-        let views = booth.references(&product.name)?;
+        let views = booth.references(&product.name, 0)?;
         let cutouts: Vec<Cutout> = views
             .into_iter()
             .map(|view| Ok(Cutout::masked(view.color, view.mask.data().iter().map(|l| *l > 0))?.trimmed()))

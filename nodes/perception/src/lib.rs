@@ -13,7 +13,7 @@ mod waiting;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use inspection::{Engine, InspectionParams, Inspector, ModelChoice, SegmentationParams};
+use inspection::{InspectionParams, Inspector, ModelChoice, Models, SegmentationParams};
 use intact_msgs::msg::{CellEvent, Inspection, ItemArrival};
 use intact_msgs::srv::{Reinspect, ReinspectResponse};
 use node_kit::{Component, Inbox, Mode, NodeError, Ports, Shared, Worker};
@@ -58,7 +58,7 @@ impl Component for Perception {
             return Err(NodeError::msg("parameter `cameras` is empty; name at least one camera's namespace"));
         }
         let kind = now.engine.parse().map_err(|e: String| NodeError::msg(format!("parameter `engine`: {e}")))?;
-        let engine = ModelChoice::from(now.model.as_str()).load(kind).map_err(|e| NodeError::because("parameter `model`", e))?;
+        let models = ModelChoice::from(now.model.as_str()).load(kind).map_err(|e| NodeError::because("parameter `model`", e))?;
         // Made here too, so that settings which do not work are refused now and not when the first frame comes.
         Intake::new(&now)?;
         let inputs: Inbox<Input> = ports.inbox("messages", INTAKE_LIMIT);
@@ -74,7 +74,7 @@ impl Component for Perception {
             cameras: now.cameras.clone(),
             ports: ports.clone(),
             params: params.clone(),
-            engine,
+            models,
         });
         let service = serve_reinspect(ports, &params, &inputs)?;
         Ok(Self {
@@ -214,7 +214,7 @@ struct Judge {
     ports: Ports,
     params: Shared<PerceptionParams>,
     cameras: Vec<String>,
-    engine: Option<Arc<dyn Engine>>,
+    models: Models,
     inspections: Publisher<Inspection>,
     detections: Publisher<Detection2DArray>,
 }
@@ -253,7 +253,7 @@ impl Judge {
     fn inspector(&self, one_item: bool) -> Inspector {
         let damage_threshold = self.params.get().damage_threshold as f32;
         let segmentation = SegmentationParams { one_item, ..SegmentationParams::default() };
-        Inspector { params: InspectionParams { segmentation, damage_threshold }, engine: self.engine.clone() }
+        Inspector { params: InspectionParams { segmentation, damage_threshold }, models: self.models.clone() }
     }
 
     /// An item that had to make room for newer ones still gets its inspection: a failed one.

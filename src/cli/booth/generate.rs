@@ -20,6 +20,8 @@ const JPEG_QUALITY: u8 = 92;
 const CROP_MARGIN: f32 = 0.15;
 /// Depth in millimetres, as a D435 gives it.
 const DEPTH_UNIT_M: f64 = 1e-3;
+/// Depth without noise, in tenths of millimetres.
+const TRUE_DEPTH_UNIT_M: f64 = 1e-4;
 /// Captures made at once: enough for every core, few enough for memory.
 const BATCH: usize = 16;
 
@@ -29,8 +31,9 @@ Example:
   intact booth generate --seed 7 --items 500 --out out/booth && intact eval out/booth --format booth --references auto
 
 The folder holds query-<split>.parquet and reference-<split>.parquet with Kaputt's columns (and product, family, lookalike,
-query_depth, query_damage), and booth.json with camera and empty tray. query_mask numbers the items; query_damage has
-bit k set where type k of Kaputt's list shows. With several cameras there is a row a camera: `item_identifier` is the item's, and
+query_depth, query_true_depth, query_damage), and booth.json with camera and empty tray. query_mask numbers the items; query_depth is
+what the camera measures, in millimetres, query_true_depth what is there, in tenths of them; query_damage has bit k set where type k
+of Kaputt's list shows. With several cameras there is a row a camera: `item_identifier` is the item's, and
 so are `defect`, `major_defect` and `defect_types`; mask, depth and damage are what the camera of `camera` sees; poses and intrinsics
 stand in booth.json.")]
 pub struct GenerateArgs {
@@ -59,6 +62,9 @@ pub struct GenerateArgs {
     /// Cameras that look at each item at once (1 to 8): a capture each, of the same item with the same damage
     #[arg(long, default_value_t = 1, value_name = "N")]
     cameras: usize,
+    /// Pristine pictures of each product, at least; one for each side on which it comes to rest, and never fewer than three
+    #[arg(long, default_value_t = 0, value_name = "N", hide_default_value = true)]
+    views: usize,
     /// Leave out the pristine pictures of the products
     #[arg(long)]
     no_references: bool,
@@ -99,7 +105,9 @@ pub fn run(args: &GenerateArgs) -> Result<ExitCode> {
         cameras: args.cameras,
         ..part.spec(args.seed)
     })?;
-    for folder in ["query-image", "query-crop", "query-mask", "query-depth", "query-damage", "reference-image", "reference-mask"] {
+    for folder in
+        ["query-image", "query-crop", "query-mask", "query-depth", "query-true-depth", "query-damage", "reference-image", "reference-mask"]
+    {
         let path = args.out.join(folder);
         std::fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
     }
@@ -154,6 +162,7 @@ fn write_view(
     if let Some(depth) = &frame.depth {
         depth_png(&out.join(format!("query-depth/{id}.png")), depth, DEPTH_UNIT_M)?;
     }
+    depth_png(&out.join(format!("query-true-depth/{id}.png")), &truth.depth, TRUE_DEPTH_UNIT_M)?;
     if let Some((rect, _)) = truth.mask.extent(1)
         && let Some(crop) = frame.color.crop(with_margin(rect, &truth.mask))
     {
@@ -207,6 +216,7 @@ fn write_queries(rows: &[Row], args: &GenerateArgs) -> Result<()> {
         .column(text("query_crop", &|r| Some(format!("query-crop/{}.jpg", r.id))))
         .column(text("query_mask", &|r| Some(format!("query-mask/{}.png", r.id))))
         .column(text("query_depth", &|r| Some(format!("query-depth/{}.png", r.id))))
+        .column(text("query_true_depth", &|r| Some(format!("query-true-depth/{}.png", r.id))))
         .column(text("query_damage", &|r| r.damage_px.map(|_| format!("query-damage/{}.png", r.id))))
         .column(text("product", &|r| Some(r.product.clone())))
         .column(text("family", &|r| Some(r.family.clone())))
@@ -225,7 +235,7 @@ fn write_references(booth: &Booth, rows: &[Row], args: &GenerateArgs) -> Result<
     let bar = ProgressBar::new(products.len() as u64);
     let mut views = std::collections::BTreeMap::new();
     for product in products {
-        let references = booth.references(product)?;
+        let references = booth.references(product, args.views)?;
         for (n, reference) in references.iter().enumerate() {
             write_reference(&args.out, &format!("{product}-{n}"), reference)?;
         }

@@ -247,7 +247,7 @@ fn write_references(booth: &Booth, dir: &Path) -> Result<()> {
     for product in products {
         let folder = dir.join(&product.name);
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        for (n, reference) in booth.references(&product.name)?.into_iter().enumerate() {
+        for (n, reference) in booth.references(&product.name, 0)?.into_iter().enumerate() {
             let path = folder.join(format!("{n}.png"));
             let picture = cut_out(&reference).context("a reference of the booth has an impossible size")?;
             picture.save(&path).with_context(|| path.display().to_string())?;

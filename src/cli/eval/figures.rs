@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use datasets::Sample;
 use evaluation::{
-    Bin, Interval, Judged, LocalisationScore, Operation, Ranking, SizeBin, auroc, bootstrap, expected_calibration_error, recall_by_size,
-    reliability, threshold_at_false_alarms,
+    Bin, Interval, Judged, LocalisationScore, Operation, Ranking, RiskPoint, SizeBin, auroc, bootstrap, certainty,
+    expected_calibration_error, recall_by_size, reliability, risk_coverage, threshold_at_false_alarms,
 };
 use serde::Serialize;
 
@@ -43,6 +43,8 @@ pub(crate) struct Figures {
     pub damage_where_rejudged: Option<Ranking>,
     /// Share of the samples that could be compared; `None` without references.
     pub compared: Option<f64>,
+    /// By how much of the item could be compared; empty without references.
+    pub per_coverage: BTreeMap<String, Group>,
     pub per_type: BTreeMap<String, Group>,
     pub per_material: BTreeMap<String, Group>,
     pub per_family: BTreeMap<String, Group>,
@@ -58,6 +60,8 @@ pub(crate) struct Figures {
     pub item_iou: Option<f64>,
     pub calibration_error: Option<f64>,
     pub reliability: Vec<Bin>,
+    /// Wrong decisions among the surest: what leaving the others to a person gains.
+    pub risk_coverage: Vec<RiskPoint>,
     pub ms: Times,
 }
 
@@ -153,6 +157,7 @@ impl Figures {
             rejudged: (!rejudged.is_empty()).then(|| Ranking::of(&rejudged)),
             damage_where_rejudged: (!before.is_empty()).then(|| Ranking::of(&before)),
             compared: (!compared.is_empty()).then(|| compared.len() as f64 / samples.len() as f64),
+            per_coverage: if compared.is_empty() { BTreeMap::new() } else { by_coverage(verdicts, &all, threshold) },
             per_type: types(samples, &all, threshold, &|s| s.types.iter().map(String::as_str).collect()),
             per_material: by(&|s| &s.material),
             per_family: by(&|s| &s.family),
@@ -164,6 +169,7 @@ impl Figures {
             item_iou: (!ious.is_empty()).then(|| ious.iter().sum::<f64>() / ious.len() as f64),
             calibration_error: expected_calibration_error(&bins),
             reliability: bins,
+            risk_coverage: risk_coverage(all.iter().map(|j| (certainty(j.score, threshold), (j.score > threshold) != j.damaged))),
             ms: Times { p50: percentile(&times, 0.5), p99: percentile(&times, 0.99) },
         }
     }
@@ -223,8 +229,9 @@ impl Figures {
     }
 
     /// The groups with their headings.
-    pub fn groups(&self) -> [(&'static str, &BTreeMap<String, Group>); 5] {
+    pub fn groups(&self) -> [(&'static str, &BTreeMap<String, Group>); 6] {
         [
+            ("compared", &self.per_coverage),
             ("type", &self.per_type),
             ("operator", &self.per_operator),
             ("material", &self.per_material),
@@ -239,6 +246,21 @@ fn groups(samples: &[Sample], all: &[Judged], threshold: f64, name: &dyn Fn(&Sam
     let mut members: BTreeMap<&str, Vec<&Judged>> = BTreeMap::new();
     for (sample, judged) in samples.iter().zip(all).filter(|(s, _)| !name(s).is_empty()) {
         members.entry(name(sample)).or_default().push(judged);
+    }
+    members.into_iter().map(|(name, list)| (name.to_owned(), Group::of(list.iter().copied(), threshold))).collect()
+}
+
+/// By how much of the item could be compared.
+fn by_coverage(verdicts: &[Verdict], all: &[Judged], threshold: f64) -> BTreeMap<String, Group> {
+    let name = |coverage: f32| match coverage {
+        c if c <= 0.0 => "not at all",
+        c if c < 0.5 => "less than half",
+        c if c < 0.8 => "one half to four fifths",
+        _ => "more than four fifths",
+    };
+    let mut members: BTreeMap<&str, Vec<&Judged>> = BTreeMap::new();
+    for (verdict, judged) in verdicts.iter().zip(all) {
+        members.entry(name(verdict.coverage)).or_default().push(judged);
     }
     members.into_iter().map(|(name, list)| (name.to_owned(), Group::of(list.iter().copied(), threshold))).collect()
 }

@@ -35,6 +35,8 @@ pub(crate) struct Verdict {
     pub anomaly: Option<f32>,
     /// The scorer's damage judged again beside the reference, [0, 1]; `None` when nothing could be compared.
     pub rejudged: Option<f32>,
+    /// Share of the item that could be compared, [0, 1].
+    pub coverage: f32,
     /// Intersection over union of the found item with the true one; `None` without truth.
     pub item_iou: Option<f32>,
     /// Inspection and comparison, milliseconds.
@@ -46,6 +48,8 @@ pub(crate) struct Judge {
     inspector: Inspector,
     /// `None`: nothing is compared.
     comparer: Option<Comparer>,
+    /// Of a sample's references so many are used, the first ones.
+    most_references: usize,
     format: Format,
     /// Of each camera of the set.
     trays: Vec<EmptyTray>,
@@ -60,6 +64,8 @@ pub(crate) struct Judge {
 struct Anomaly {
     /// [0, 1].
     score: f32,
+    /// Share of the item that was compared, [0, 1].
+    coverage: f32,
     /// Damage beside the reference, [0, 1]; `None` when none was laid over the sample.
     rejudged: Option<f32>,
     /// Where, [0, 1]; `None` when nothing was registered nor judged by patches.
@@ -97,9 +103,25 @@ const KEPT_BACK: usize = 12;
 
 impl Judge {
     pub fn new(root: &Path, format: Format, shared: Option<Shared>, inspector: Inspector, comparer: Option<Comparer>) -> Result<Judge> {
+        let most_references = usize::MAX;
         let trays = shared.as_ref().map_or_else(|| Ok(Vec::new()), |s| empty_trays(root, s))?;
         let cameras = shared.iter().flat_map(|s| &s.cameras).map(SharedCamera::fx_fy_cx_cy).collect();
-        Ok(Judge { inspector, comparer, format, trays, cameras, gallery: None, localisation: Localisation::default(), localised: false })
+        Ok(Judge {
+            inspector,
+            comparer,
+            most_references,
+            format,
+            trays,
+            cameras,
+            gallery: None,
+            localisation: Localisation::default(),
+            localised: false,
+        })
+    }
+
+    /// Uses no more than `most` references of a sample.
+    pub fn with_most_references(self, most: usize) -> Judge {
+        Judge { most_references: most, ..self }
     }
 
     /// Figures of the maps so far; `None` without true masks.
@@ -148,7 +170,8 @@ impl Judge {
             damage,
             anomaly,
             rejudged,
-            item_iou: item_iou(sample, &inspection)?,
+            coverage: compared.as_ref().map_or(0.0, |a| a.coverage),
+            item_iou: item_iou(sample, &inspection, own)?,
             ms,
         })
     }
@@ -167,7 +190,7 @@ impl Judge {
         }
         let is_posed = self.format == Format::Mvtec;
         let step = if is_posed { sample.references.len().div_ceil(MOST_POSED) } else { 1 };
-        let chosen = sample.references.iter().step_by(step.max(1)).enumerate();
+        let chosen = sample.references.iter().step_by(step.max(1)).take(self.most_references).enumerate();
         let pictures: Vec<Picture> = chosen.map(|(n, r)| pristine(n, r, is_posed)).collect::<Result<_>>()?;
         let cutouts: Vec<Cutout> = if is_posed { pictures.iter().map(|p| p.cutout.clone()).collect() } else { Vec::new() };
         // The cell compares as it finds its items; pictures that are taken alike are judged by their surface, too.
@@ -225,6 +248,8 @@ impl Judge {
             (Some(comparer), Some(item)) if enrolled.posed.is_none() => rejudge(&mut judgement, comparer, inspection, item, rect)?,
             _ => None,
         };
+        // What is judged by its surface is judged whole.
+        let coverage = if odd.is_some() { 1.0 } else { judgement.coverage() };
         let map = match (judgement.discrepancy.map(|d| d.map), odd.map(|o| o.map)) {
             (Some(a), Some(b)) => {
                 let map = a.data().iter().zip(b.data()).map(|(a, b)| a.max(*b)).collect();
@@ -232,7 +257,7 @@ impl Judge {
             }
             (a, b) => a.or(b),
         };
-        Ok(score.map(|score| Anomaly { score, rejudged, map, rect }))
+        Ok(score.map(|score| Anomaly { score, coverage, rejudged, map, rect }))
     }
 
     fn localise(&mut self, sample: &Sample, inspection: &Inspection, anomaly: Option<&Anomaly>) -> Result<()> {
@@ -316,13 +341,14 @@ fn own_item<'a>(sample: &Sample, inspection: &'a Inspection) -> Result<Option<&'
     Ok(own.and_then(|label| inspection.items.iter().find(|item| item.id == label)))
 }
 
-fn item_iou(sample: &Sample, inspection: &Inspection) -> Result<Option<f32>> {
+/// Of the item that the sample is about; 0 where none was found.
+fn item_iou(sample: &Sample, inspection: &Inspection, own: Option<&InspectedItem>) -> Result<Option<f32>> {
     let Some(path) = &sample.mask else { return Ok(None) };
     let (width, height, truth) = read_mask(path)?;
     if (width, height) != (inspection.mask.width(), inspection.mask.height()) {
         return Ok(None);
     }
-    let id = inspection.items.iter().max_by_key(|i| i.area_px).map_or(0, |i| i.id);
+    let id = own.map_or(0, |item| item.id);
     let (mut both, mut any) = (0u32, 0u32);
     for (t, l) in truth.iter().zip(inspection.mask.data()) {
         let found = id != 0 && *l == id;
@@ -373,6 +399,7 @@ mod tests {
         save(|x| x > 0)?;
         assert_eq!(damage_of(&sample(false), &inspection)?, 0.1, "most of it lies under the second");
         assert_eq!(damage_of(&sample(true), &inspection)?, 0.9, "what shows one item is that item");
+        assert_eq!(item_iou(&sample(false), &inspection, own_item(&sample(false), &inspection)?)?, Some(2.0 / 3.0));
         save(|_| false)?;
         assert_eq!(damage_of(&sample(false), &inspection)?, 0.9, "an item that was not found is no whole item");
         Ok(())

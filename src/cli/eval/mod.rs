@@ -45,6 +45,9 @@ pub struct EvalArgs {
     /// Compare items with the references that the data set brings
     #[arg(long, value_enum, default_value = "auto")]
     references: References,
+    /// Use this many references of each product at most, the first ones
+    #[arg(long, value_name = "N")]
+    most_references: Option<usize>,
     /// What scores the damage: builtin, classical, or an ONNX file (docs/model-contract.md)
     #[arg(long, default_value = "builtin", value_name = "MODEL")]
     model: String,
@@ -82,6 +85,7 @@ enum References {
 
 pub fn run(args: &EvalArgs) -> Result<ExitCode> {
     ensure!((0.0..=1.0).contains(&args.threshold), "--threshold {} must lie between 0 and 1", args.threshold);
+    ensure!(args.most_references != Some(0), "--most-references 0: say --references none instead");
     ensure!(
         !args.fuse || args.submission.is_none(),
         "--submission wants a line a capture, and --fuse leaves one an item: give one of them"
@@ -93,10 +97,11 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
         let n = samples.len();
         samples = (0..limit).map(|k| samples[k * n / limit].clone()).collect();
     }
-    let engine = ModelChoice::from(args.model.as_str()).load(args.engine)?;
-    let inspector = Inspector { params: InspectionParams { damage_threshold: args.threshold, ..InspectionParams::default() }, engine };
+    let models = ModelChoice::from(args.model.as_str()).load(args.engine)?;
+    let inspector = Inspector { params: InspectionParams { damage_threshold: args.threshold, ..InspectionParams::default() }, models };
     let comparer = (args.references == References::Auto).then(|| Comparer::load(args.engine)).transpose()?;
-    let mut judge = Judge::new(&args.dataset, args.format, shared, inspector, comparer)?;
+    let mut judge = Judge::new(&args.dataset, args.format, shared, inspector, comparer)?
+        .with_most_references(args.most_references.unwrap_or(usize::MAX));
     let bar = ProgressBar::new(samples.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} samples, {per_sec}, {eta} left") {
         bar.set_style(style);
@@ -214,6 +219,7 @@ mod tests {
             damage: score,
             anomaly: None,
             rejudged: None,
+            coverage: 0.0,
             item_iou: None,
             ms: 2.0,
         };

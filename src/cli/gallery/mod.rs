@@ -25,6 +25,7 @@ Examples:
   intact gallery verify --product tea-200 item.jpg --json   is it as it should be?
   intact gallery retire --product tea-200 --reference 0003  keep it, but compare with it no longer
   intact gallery rollback --product tea-200                 undo the last change
+  intact gallery rollback --product tea-200 --design 1      back to an earlier design
   intact gallery proposals list                             what the cell wants to learn, and suspected new designs
   intact gallery proposals confirm --product tea-200 --reference learned-item-17
   intact gallery proposals confirm --product tea-200 --design 2
@@ -123,7 +124,7 @@ pub fn run(command: GalleryCommand) -> Result<ExitCode> {
 
 /// Perception as the cell has it by default, told that a picture shows one item.
 fn perception_of_one_item() -> Result<Inspector> {
-    let mut perception = Inspector { engine: ModelChoice::BuiltIn.load(EngineKind::default())?, ..Inspector::default() };
+    let mut perception = Inspector { models: ModelChoice::BuiltIn.load(EngineKind::default())?, ..Inspector::default() };
     perception.params.segmentation.one_item = true;
     Ok(perception)
 }

@@ -46,10 +46,42 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// When the input has another length than the contract says, or the model fails or gives no probabilities.
     fn run(&self, input: &[f32]) -> Result<Output, InspectionError>;
-    /// True when the classical scorer is the better one where depth allows it, and the model is for what has none.
-    fn is_for_colour_alone(&self) -> bool {
-        false
+}
+
+/// What scores items; where there is none, the classical scorer does.
+#[derive(Clone, Default)]
+pub struct Models {
+    /// Items with depth.
+    pub with_depth: Option<Arc<dyn Engine>>,
+    /// Items without.
+    pub without_depth: Option<Arc<dyn Engine>>,
+}
+
+impl<E: Engine + 'static> From<E> for Models {
+    /// One model for all items.
+    fn from(engine: E) -> Models {
+        let engine: Arc<dyn Engine> = Arc::new(engine);
+        Models { with_depth: Some(Arc::clone(&engine)), without_depth: Some(engine) }
     }
+}
+
+impl Models {
+    /// The model that scores an item; `None`: the classical scorer.
+    pub fn of(&self, has_depth: bool) -> Option<&Arc<dyn Engine>> {
+        if has_depth { self.with_depth.as_ref() } else { self.without_depth.as_ref() }
+    }
+}
+
+/// Reads an ONNX file that was compiled in.
+///
+/// # Errors
+/// [`InspectionError::Engine`] when ONNX Runtime is asked for and not there.
+pub(crate) fn built_in(kind: EngineKind, name: &str, bytes: &[u8]) -> Result<Arc<dyn Engine>, InspectionError> {
+    let path = Path::new(name);
+    Ok(match kind {
+        EngineKind::Tract => Arc::new(TractModel::read(path, bytes)?),
+        EngineKind::Ort => Arc::new(OrtModel::read(path, bytes)?),
+    })
 }
 
 /// Which library runs a model.
@@ -98,25 +130,27 @@ impl From<&str> for ModelChoice {
 }
 
 impl ModelChoice {
-    /// Loads the model; `None` for the classical scorer. Trial runs prove that it works.
+    /// Loads the models; none for the classical scorer. Trial runs prove that they work.
     ///
     /// # Errors
     /// [`InspectionError::ModelFile`] when the file cannot be read, [`InspectionError::ModelContract`] when it is no
     /// ONNX model, or its inputs and outputs are not those of the contract, [`InspectionError::Engine`] when the engine
     /// is not there.
-    pub fn load(&self, kind: EngineKind) -> Result<Option<Arc<dyn Engine>>, InspectionError> {
-        let engine: Arc<dyn Engine> = match (self, kind) {
-            (ModelChoice::Classical, _) => return Ok(None),
-            (ModelChoice::BuiltIn, EngineKind::Tract) => Arc::new(TractModel::read(Path::new(BUILT_IN_NAME), BUILT_IN)?.for_colour_alone()),
-            (ModelChoice::BuiltIn, EngineKind::Ort) => Arc::new(OrtModel::read(Path::new(BUILT_IN_NAME), BUILT_IN)?.for_colour_alone()),
-            (ModelChoice::File(path), EngineKind::Tract) => Arc::new(TractModel::load(path)?),
-            (ModelChoice::File(path), EngineKind::Ort) => Arc::new(OrtModel::load(path)?),
+    pub fn load(&self, kind: EngineKind) -> Result<Models, InspectionError> {
+        let path = match self {
+            ModelChoice::Classical => return Ok(Models::default()),
+            ModelChoice::BuiltIn => return Ok(Models { with_depth: None, without_depth: Some(built_in(kind, BUILT_IN_NAME, BUILT_IN)?) }),
+            ModelChoice::File(path) => path,
         };
-        if let (ModelChoice::File(path), PAIR_CHANNELS) = (self, engine.contract().channels) {
+        let models = match kind {
+            EngineKind::Tract => Models::from(TractModel::load(path)?),
+            EngineKind::Ort => Models::from(OrtModel::load(path)?),
+        };
+        if models.of(true).is_some_and(|m| m.contract().channels == PAIR_CHANNELS) {
             let reason = format!("it takes {PAIR_CHANNELS} channels, an item beside its reference; a damage model takes 3, 4 or 6");
             return Err(InspectionError::ModelContract { path: path.clone(), reason });
         }
-        Ok(Some(engine))
+        Ok(models)
     }
 }
 

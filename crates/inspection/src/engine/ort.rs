@@ -22,7 +22,6 @@ pub struct OrtModel {
     session: Mutex<Session>,
     contract: Contract,
     model: String,
-    colour_alone: bool,
 }
 
 impl std::fmt::Debug for OrtModel {
@@ -75,15 +74,9 @@ impl OrtModel {
             .map_err(|e| broken(format!("it is not an ONNX model that this engine can run ({e})")))?;
         let ports = |outlets: &[Outlet]| outlets.iter().map(port).collect::<Vec<Port>>();
         let contract = Contract::of(&ports(session.inputs()), &ports(session.outputs())).map_err(broken)?;
-        let model = OrtModel { session: Mutex::new(session), contract, model: name_of(path, bytes), colour_alone: false };
+        let model = OrtModel { session: Mutex::new(session), contract, model: name_of(path, bytes) };
         try_out(&model, path)?;
         Ok(model)
-    }
-
-    /// Leaves items with depth to the classical scorer.
-    #[must_use]
-    pub fn for_colour_alone(self) -> OrtModel {
-        OrtModel { colour_alone: true, ..self }
     }
 }
 
@@ -109,10 +102,6 @@ impl Engine for OrtModel {
 
     fn contract(&self) -> &Contract {
         &self.contract
-    }
-
-    fn is_for_colour_alone(&self) -> bool {
-        self.colour_alone
     }
 
     fn run(&self, input: &[f32]) -> Result<Output, InspectionError> {

@@ -19,7 +19,6 @@ pub struct TractModel {
     plan: Arc<TypedRunnableModel>,
     contract: Contract,
     model: String,
-    colour_alone: bool,
 }
 
 impl std::fmt::Debug for TractModel {
@@ -55,15 +54,9 @@ impl TractModel {
             .into_optimized()
             .and_then(|m| m.into_runnable())
             .map_err(|e| broken(format!("it uses what this engine cannot run ({e:#})")))?;
-        let model = TractModel { plan, contract, model: name_of(path, bytes), colour_alone: false };
+        let model = TractModel { plan, contract, model: name_of(path, bytes) };
         try_out(&model, path)?;
         Ok(model)
-    }
-
-    /// Leaves items with depth to the classical scorer.
-    #[must_use]
-    pub fn for_colour_alone(self) -> TractModel {
-        TractModel { colour_alone: true, ..self }
     }
 }
 
@@ -103,10 +96,6 @@ impl Engine for TractModel {
 
     fn contract(&self) -> &Contract {
         &self.contract
-    }
-
-    fn is_for_colour_alone(&self) -> bool {
-        self.colour_alone
     }
 
     fn run(&self, input: &[f32]) -> Result<Output, InspectionError> {

@@ -80,7 +80,7 @@ fn measured() -> Result<Vec<Sample>> {
     families.dedup();
     let looks = |(n, product): (usize, &booth::ProductInfo)| -> Result<Vec<Sample>> {
         let family = families.iter().position(|f| *f == product.family).unwrap_or(0);
-        let views = booth.references(&product.name)?.into_iter();
+        let views = booth.references(&product.name, 0)?.into_iter();
         views.map(|v| Ok((family, n, look(&Cutout::masked(v.color, v.mask.data().iter().map(|l| *l > 0))?)?))).collect()
     };
     Ok(products.par_iter().enumerate().map(|(n, p)| looks((n, p))).collect::<Result<Vec<_>>>()?.concat())
