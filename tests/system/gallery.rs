@@ -140,6 +140,10 @@ fn keeps_retires_rolls_back_exports_and_checks() {
         assert_eq!(active(), 1);
         desk.run(&["rollback", "--product", "tea"]);
         assert_eq!(active(), 2);
+        let changed = &desk.run(&["rollback", "--product", "tea", "--design", "1"])[0]["rolled_back"];
+        assert_eq!(changed.as_array().map(Vec::len), Some(0), "that design is in use");
+        let (code, _, said) = desk.fails(&["rollback", "--product", "tea", "--design", "7"]);
+        assert!(code == Some(2) && said.contains("design 7 of tea"), "{said}");
         let shown = &desk.run(&["show", "tea"])[0];
         assert_eq!((shown["references"].as_array().unwrap().len(), shown["history"].as_array().unwrap().len()), (2, 4), "{shown}");
         assert_eq!(desk.run(&["export", &desk.path("out")])[0]["written"], 3);
@@ -322,6 +326,17 @@ fn bad_input_is_told_and_nothing_is_made() {
     let plane = &desk.run(&["verify", "--product", "tea", &gray])[0];
     assert!(plane["anomaly_score"].is_null() && plane["coverage"] == 0.0, "nothing was compared, and nothing is fine: {plane}");
 
+    let black = desk.save("black.png", &RgbImage::from_pixel(640, 480, Rgb([0, 0, 0])));
+    let empty = desk.save("empty.png", &on_a_table(&RgbImage::from_pixel(1, 1, Rgb([150, 130, 105]))));
+    for nothing in [&black, &empty] {
+        assert_eq!(desk.run(&["identify", nothing])[0]["decision"], "unknown", "{nothing}");
+        let seen = &desk.run(&["verify", "--product", "tea", nothing])[0];
+        assert!(seen["anomaly_score"].is_null() && seen["coverage"] == 0.0, "{nothing}: {seen}");
+    }
+    let turned = desk.save("turned.png", &image::imageops::rotate180(&on_a_table(&print(1, 180, 140))));
+    let seen = &desk.run(&["verify", "--product", "tea", &turned])[0];
+    assert!(seen["anomaly_score"].as_f64().is_some_and(|s| s < 0.4) && seen["coverage"].as_f64().unwrap() > 0.5, "upside down: {seen}");
+
     std::fs::write(desk.path("broken.png"), b"no picture").unwrap();
     let (code, lines, _) = desk.fails(&["identify", &desk.path("broken.png"), &gray]);
     assert_eq!((code, lines.len()), (Some(1), 2), "a broken picture does not stop the others");
@@ -345,6 +360,58 @@ fn bad_input_is_told_and_nothing_is_made() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2));
     assert!(said.contains("postgres://u@127.0.0.1/gallery cannot be reached") && !said.contains("secret"), "{said}");
+}
+
+/// Two things in one picture: it is never said to be a third one, and the one that is asked for is found.
+#[test]
+fn of_two_items_in_view_the_one_asked_for_is_verified() {
+    let desk = Desk::new();
+    let mut both = on_a_table(&print(1, 180, 140));
+    let other = image::imageops::resize(&print(2, 180, 140), 144, 112, image::imageops::FilterType::Triangle);
+    image::imageops::replace(&mut both, &other, 60, 200);
+    let both = desk.save("both.png", &both);
+    let found = &desk.run(&["identify", &both])[0];
+    let best = found["ranking"][0]["product"].as_str().unwrap();
+    assert!(found["decision"] == "unknown" || ["tea", "coffee"].contains(&best), "{found}");
+    for product in ["tea", "coffee"] {
+        let seen = &desk.run(&["verify", "--product", product, &both])[0];
+        assert!(seen["anomaly_score"].as_f64().is_some_and(|s| s < 0.4), "{product}: {seen}");
+    }
+}
+
+#[test]
+fn a_gallery_file_of_a_newer_version_and_one_cut_off_are_named() {
+    let desk = Desk::new();
+    let file = desk.path("g.sqlite");
+    let whole = std::fs::read(&file).unwrap();
+    let newer = [&whole[..60], &9u32.to_be_bytes(), &whole[64..]].concat();
+    for (content, words) in [(&newer[..], "version"), (&whole[..whole.len() / 2], "damaged"), (&whole[..50], "")] {
+        std::fs::write(&file, content).unwrap();
+        for args in [&["list"][..], &["check"], &["retire", "--product", "tea"]] {
+            let (code, _, said) = desk.fails(args);
+            let lines = said.trim().lines().count();
+            assert!(code.is_some_and(|c| c > 0) && said.contains(words) && lines <= 2, "{args:?}, {} bytes: {said}", content.len());
+        }
+        assert_eq!(std::fs::read(&file).unwrap(), content, "what cannot be read is not written either");
+    }
+}
+
+#[test]
+fn two_programs_write_at_once_and_nothing_is_lost() {
+    Desk::each("two_programs_write_at_once_and_nothing_is_lost", |desk| {
+        let pictures: Vec<String> = (10..22).map(|seed| desk.save(&format!("p{seed}.png"), &print(seed, 90, 70))).collect();
+        let url = desk.url();
+        let enrol = |pictures: &[String]| {
+            let mut command = Command::new(program("intact"));
+            command.args(["gallery", "enrol", "--product", "tea", "--gallery", &url, "--json"]).args(pictures);
+            command.stdout(std::process::Stdio::null()).spawn().unwrap()
+        };
+        let running = [enrol(&pictures[..6]), enrol(&pictures[6..])];
+        assert!(running.into_iter().all(|mut child| child.wait().unwrap().success()));
+        let tea = desk.run(&["list"]).into_iter().find(|p| p["product"] == "tea").unwrap();
+        assert_eq!(tea["active"], 13, "{tea}");
+        assert_eq!(desk.run(&["check"])[0]["ok"], true);
+    });
 }
 
 #[test]

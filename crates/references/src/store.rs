@@ -223,6 +223,25 @@ impl Store {
         })
     }
 
+    /// Takes one design of a product into use in place of the others: its retired references become active, active ones of other
+    /// designs are retired; what waits or was refused stays so. Returns the names changed.
+    ///
+    /// # Errors
+    /// When the product has no reference of that design that was ever in use, or the gallery cannot be written.
+    pub fn use_design(&mut self, product: &str, version: u32, actor: &str, at_ns: i64) -> Result<Vec<String>, StoreError> {
+        let schema = self.tables.schema();
+        self.write(|statements| {
+            let used = references(statements, schema, product)?.into_iter().filter(|r| matches!(r.state, State::Active | State::Retired));
+            let of = |version_of: u32| if version_of == version { State::Active } else { State::Retired };
+            let wanted: BTreeMap<String, State> = used.map(|r| (r.name, of(r.version))).collect();
+            if !wanted.values().any(|state| *state == State::Active) {
+                return Err(StoreError::Unknown(format!("design {version} of {product}")));
+            }
+            let detail = format!("to design {version}");
+            change(statements, product, &wanted, &Act { actor, action: "rollback", at_ns, detail: &detail })
+        })
+    }
+
     /// Another number whenever another process, or another connection, has changed the gallery.
     ///
     /// # Errors

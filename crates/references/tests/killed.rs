@@ -3,12 +3,13 @@
 
 mod support;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use matching::{Cutout, FeatureOptions};
-use references::{NewReference, Origin, State, Store, StoreError};
+use references::{Event, NewReference, Origin, State, Store, StoreError};
 use support::Bench;
 use vision::ColorImage;
 
@@ -46,7 +47,28 @@ fn child_that_writes_until_it_is_killed() {
         // Past the test harness's capture, and in one piece: a line that the kill tears says nothing.
         let line = format!("enrolled {}/{}\n", record.product, record.name);
         std::io::stderr().write_all(line.as_bytes()).unwrap();
+        // Changes of many references at once are killed, too.
+        match n % 5 {
+            3 => store.set_state(&record.product, None, State::Retired, ("child", "retire", i64::from(n))).map(drop).unwrap(),
+            4 => store.roll_back(&record.product, None, "child", i64::from(n)).map(drop).unwrap(),
+            _ => {}
+        }
     }
+}
+
+/// The state of each reference by the history, in which no retirement stands half.
+fn replayed(events: &[Event]) -> BTreeMap<(String, String), State> {
+    let mut states = BTreeMap::new();
+    let mut events = events.iter().peekable();
+    while let Some(event) = events.next() {
+        states.insert((event.product.clone(), event.reference.clone()), event.state);
+        let goes_on = events.peek().is_some_and(|next| (next.at_ns, &next.action) == (event.at_ns, &event.action));
+        if event.action == "retire" && !goes_on {
+            let left = states.iter().find(|((product, _), state)| *product == event.product && **state == State::Active);
+            assert!(left.is_none(), "event {}: {left:?} was left out", event.sequence);
+        }
+    }
+    states
 }
 
 #[test]
@@ -76,11 +98,20 @@ fn kill_writers_of(bench: &Bench) {
 
         let store = Store::open_for_reading(&bench.url).unwrap();
         assert_eq!(store.check().unwrap(), Vec::<String>::new(), "round {round}");
-        let there: Vec<String> = store.history(None).unwrap().iter().map(|e| format!("enrolled {}/{}", e.product, e.reference)).collect();
-        let missing: Vec<&String> = acknowledged.iter().filter(|line| !there.contains(line)).collect();
+        let events = store.history(None).unwrap();
+        let there: BTreeSet<String> = events.iter().map(|e| format!("enrolled {}/{}", e.product, e.reference)).collect();
+        let missing: Vec<&String> = acknowledged.iter().filter(|line| !there.contains(*line)).collect();
         assert!(missing.is_empty(), "round {round}: acknowledged and lost: {missing:?}");
+        let states = replayed(&events);
+        let active = states.values().filter(|s| **s == State::Active).count();
         let (enrolled, bad) = store.enrolled(None, &FeatureOptions::default()).unwrap();
-        assert!(bad.is_empty() && enrolled.len() == there.len());
+        assert!(bad.is_empty() && enrolled.len() == active, "round {round}: {} of {active} are in use", enrolled.len());
+        for product in ["p0", "p1", "p2"] {
+            for reference in store.references(product).unwrap_or_default() {
+                let told = states.get(&(product.to_owned(), reference.name.clone()));
+                assert_eq!(told, Some(&reference.state), "round {round}: {product}/{}", reference.name);
+            }
+        }
     }
     assert!(acknowledged.len() > 24, "the child wrote only {} references", acknowledged.len());
 }

@@ -164,6 +164,12 @@ fn a_new_design_is_opened_settled_and_rolled_back() {
         // Back before the old design was retired, then before the new one was used.
         store.roll_back("tea", None, "tester", 8).unwrap();
         assert_eq!(names(&store).len(), 4);
+        assert_eq!(store.use_design("tea", 1, "tester", 8).unwrap().len(), 3, "the new design is retired, the old one stays");
+        assert_eq!((names(&store), store.design_in_use("tea").unwrap()), (vec!["tea/0000".to_owned()], 1));
+        assert_eq!(store.use_design("tea", 2, "tester", 8).unwrap().len(), 4);
+        assert_eq!((names(&store).len(), store.design_in_use("tea").unwrap()), (3, 2));
+        assert!(matches!(store.use_design("tea", 3, "tester", 8), Err(StoreError::Unknown(_))) && names(&store).len() == 3);
+        store.roll_back("tea", None, "tester", 8).unwrap();
         let first = store.history(Some("tea")).unwrap().iter().filter(|e| e.action != "adopt").nth(3).unwrap().sequence;
         store.roll_back("tea", Some(first), "tester", 9).unwrap();
         assert_eq!(names(&store), ["tea/0000"]);

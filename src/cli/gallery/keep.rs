@@ -83,6 +83,9 @@ pub struct RollbackArgs {
     /// Back to the state after this event of the history (`intact gallery show`); without, before the last change
     #[arg(long, value_name = "EVENT")]
     to: Option<i64>,
+    /// Take this design of the product into use in place of the others
+    #[arg(long, value_name = "N", conflicts_with = "to")]
+    design: Option<u32>,
     #[command(flatten)]
     common: Common,
 }
@@ -282,7 +285,11 @@ pub fn retire(args: &RetireArgs) -> Result<ExitCode> {
 
 pub fn rollback(args: &RollbackArgs) -> Result<ExitCode> {
     args.common.read()?;
-    let changed = args.common.write()?.roll_back(&args.product, args.to, &actor(), now_ns())?;
+    let mut store = args.common.write()?;
+    let changed = match args.design {
+        Some(design) => store.use_design(&args.product, design, &actor(), now_ns())?,
+        None => store.roll_back(&args.product, args.to, &actor(), now_ns())?,
+    };
     tell_changed(&args.common, &args.product, "rolled_back", &changed);
     Ok(ExitCode::SUCCESS)
 }
