@@ -25,14 +25,20 @@ SEEDS = [301, 302, 303, 304, 305, 306, 307, 308, 309]
 ITEMS, DAMAGED = 800, 0.29
 # Captures a seed that the hash covers: a seed gives the same first captures, however many are made.
 HASHED = 40
+# Ranges of the root of the damaged area, pixels.
+SIZES_PX = (0, 8, 16, 32, 64, 128)
+# What training never sees (crates/booth/src/part.rs).
+HELD_FAMILIES = ("book", "tube")
+# Booths of the part `validation`, whose good items set the threshold.
+VALIDATION_SEEDS, VALIDATION_ITEMS = (260, 261, 262), 200
 
 
-def generate(args: argparse.Namespace, seed: int, items: int, out: Path) -> None:
-    if (out / "query-test.parquet").exists():
+def generate(args: argparse.Namespace, seed: int, items: int, out: Path, views: int = 0, part: str = "test") -> None:
+    if (out / f"query-{part}.parquet").exists():
         return
     shutil.rmtree(out, ignore_errors=True)
-    subprocess.run([args.intact, "booth", "generate", "--seed", str(seed), "--items", str(items), "--split", "test", "--products", "100",
-                    "--damaged", str(DAMAGED), "--out", str(out)], check=True, stdout=sys.stderr)
+    subprocess.run([args.intact, "booth", "generate", "--seed", str(seed), "--items", str(items), "--split", part, "--products", "100",
+                    "--damaged", str(DAMAGED), "--views", str(views), "--out", str(out)], check=True, stdout=sys.stderr)
 
 
 def describe(folder: Path) -> dict:
@@ -45,7 +51,10 @@ def describe(folder: Path) -> dict:
                 digest.update((folder / row[column]).read_bytes())
     severity = Counter("major" if r["major_defect"] else "minor" if r["defect"] else "none" for r in table)
     types = Counter(t for r in table for t in (r["defect_types"] or "").split(",") if t)
+    roots = [float(r["damage_px"]) for r in table if r["damage_px"]]
+    counts = np.histogram(roots, [*SIZES_PX, np.inf])[0]
     return {"sha256": digest.hexdigest(), "severity": dict(sorted(severity.items())), "types": dict(sorted(types.items())),
+            "sizes_px": {str(size): int(n) for size, n in zip(SIZES_PX, counts)},
             "families": dict(sorted(Counter(r["family"] for r in table).items()))}
 
 
@@ -58,15 +67,20 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="only prove that the captures are the frozen ones")
     parser.add_argument("--colour-alone", action="store_true", help="leave the depth out")
     parser.add_argument("--references", choices=("none", "auto"), default="none", help="auto: judge items beside the references of their products")
+    parser.add_argument("--most-references", type=int, help="use this many references of a product at most")
+    parser.add_argument("--counts", type=lambda text: [int(n) for n in text.split(",")], metavar="1,2,3,5,10",
+                        help="judge beside so many references, one count after the other, and compare the figures pair by pair")
     parser.add_argument("eval", nargs="*", help="after --: arguments for `intact eval`")
     args = parser.parse_args()
     assert args.items >= HASHED, f"--items {args.items}: at least {HASHED}, what the hash covers"
     if args.check:
         # Made anew: what lies there from before says nothing of the booth of today.
         args.out, args.items = Path(tempfile.mkdtemp(prefix="exam-")), HASHED
-    folders = {seed: args.out / f"{seed}-{args.items}" for seed in SEEDS}
+    # The captures are the same however many views of the products there are.
+    views = max(args.counts or [0])
+    folders = {seed: args.out / (f"{seed}-{args.items}" + (f"-{views}-views" if views else "")) for seed in SEEDS}
     for seed, folder in folders.items():
-        generate(args, seed, args.items, folder)
+        generate(args, seed, args.items, folder, views)
     if args.check:
         found = {"seeds": {str(seed): describe(folder) for seed, folder in folders.items()}}
         shutil.rmtree(args.out)
@@ -78,8 +92,41 @@ def main() -> None:
         FROZEN.write_text(json.dumps(found, indent=1) + "\n")
     compare(found["seeds"])
     print(f"the frozen exam: {len(SEEDS)} booths, {args.items} captures each", file=sys.stderr)
-    rows = [row for folder in folders.values() for row in judge(args, folder)]
-    print(json.dumps(figures(rows), indent=1))
+    if args.counts:
+        args.references = "auto"
+        print(json.dumps(by_count(args, list(folders.values())), indent=1))
+        return
+    rows = [row for folder in folders.values() for row in judge(args, folder, args.most_references)]
+    print(json.dumps(figures(rows, validated(args)), indent=1))
+
+
+def validated(args: argparse.Namespace) -> float:
+    """The limit that 1 % of the good items of booth validation exceed."""
+    good = []
+    for seed in VALIDATION_SEEDS:
+        folder = args.out / f"validation-{seed}-{VALIDATION_ITEMS}"
+        generate(args, seed, VALIDATION_ITEMS, folder, part="validation")
+        good += [row["score"] for row in judge(args, folder, args.most_references, "validation") if not row["defect"]]
+    return float(np.sort(good)[::-1][int(0.01 * len(good))])
+
+
+def by_count(args: argparse.Namespace, folders: list[Path]) -> dict:
+    """AUROC beside 1, 2, … references, and what the most of them gain over the fewest, captures drawn pair by pair."""
+    scores, found = {}, {}
+    for count in args.counts:
+        rows = [row for folder in folders for row in judge(args, folder, count)]
+        scores[count], damaged = np.array([r["score"] for r in rows]), np.array([r["defect"] for r in rows])
+        found[count] = {"auroc": round(auroc(scores[count][damaged], scores[count][~damaged]), 4)}
+        print(count, found[count], file=sys.stderr)
+    first, last = scores[args.counts[0]], scores[args.counts[-1]]
+    bad, good = np.flatnonzero(damaged), np.flatnonzero(~damaged)
+    rng, gains = np.random.default_rng(1), []
+    for _ in range(1000):
+        b, g = rng.choice(bad, len(bad)), rng.choice(good, len(good))
+        gains.append(auroc(last[b], last[g]) - auroc(first[b], first[g]))
+    gain = found[args.counts[-1]]["auroc"] - found[args.counts[0]]["auroc"]
+    return {"n": len(damaged), "damaged": int(damaged.sum()), "references": found,
+            "last_minus_first": {"auroc": round(gain, 4), "auroc_95": [round(float(v), 4) for v in np.percentile(gains, [2.5, 97.5])]}}
 
 
 def compare(found: dict) -> None:
@@ -90,13 +137,15 @@ def compare(found: dict) -> None:
         raise SystemExit(f"this is not the frozen exam: seeds {', '.join(changed)} differ. Was the booth changed?")
 
 
-def judge(args: argparse.Namespace, folder: Path) -> list[dict]:
-    """Truth and score of every capture."""
+def judge(args: argparse.Namespace, folder: Path, most: int | None = None, part: str = "test") -> list[dict]:
+    """Truth and score of every capture, beside `most` references at most."""
     out = folder / "scores.csv"
-    subprocess.run([args.intact, "eval", str(folder), "--format", "kaputt" if args.colour_alone else "booth", "--references", args.references, "--submission", str(out), *args.eval], check=True, stdout=sys.stderr)
+    subprocess.run([args.intact, "eval", str(folder), "--format", "kaputt" if args.colour_alone else "booth", "--split", part,
+                    "--references", args.references, "--submission", str(out),
+                    *(["--most-references", str(most)] if most else []), *args.eval], check=True, stdout=sys.stderr)
     with out.open() as file:
         scores = {row["capture_id"]: float(row["pred"]) for row in csv.DictReader(file)}
-    return [{**row, "score": scores[row["capture_id"]]} for row in pyarrow.parquet.read_table(folder / "query-test.parquet").to_pylist()]
+    return [{**row, "score": scores[row["capture_id"]]} for row in pyarrow.parquet.read_table(folder / f"query-{part}.parquet").to_pylist()]
 
 
 def auroc(bad: np.ndarray, good: np.ndarray) -> float:
@@ -120,8 +169,9 @@ def interval(bad: np.ndarray, good: np.ndarray, of) -> list[float]:
     return [round(float(v), 4) for v in np.percentile(drawn, [2.5, 97.5])]
 
 
-def figures(rows: list[dict]) -> dict:
-    """Of all booths together; types against all intact items, families and look-alikes among themselves."""
+def figures(rows: list[dict], validated_limit: float) -> dict:
+    """Of all booths together; types against all intact items, families and look-alikes among themselves. `validated_limit`: above it
+    lies 1 % of the good items of booth validation."""
     score = np.array([r["score"] for r in rows])
     damaged = np.array([r["defect"] for r in rows])
     major = np.array([r["major_defect"] for r in rows])
@@ -135,13 +185,22 @@ def figures(rows: list[dict]) -> dict:
     types = sorted({t for r in rows for t in (r["defect_types"] or "").split(",") if t})
     has = {t: np.array([t in (r["defect_types"] or "").split(",") for r in rows]) for t in types}
     out["types"] = {t: {"n": int(has[t].sum()), "auroc": round(auroc(score[has[t]], good), 4)} for t in types}
+    out["weakest_type"] = min((v["auroc"], t) for t, v in out["types"].items() if t != "missing_unit")
+    held = np.array([r["family"] in HELD_FAMILIES for r in rows])
+    out["held_out_families"] = {"n": int(held.sum()), "auroc": round(auroc(score[held & damaged], score[held & ~damaged]), 4),
+                                "recall_at_1fpr": round(recall_at(score[held & damaged], score[held & ~damaged], 0.01), 4)}
     family = np.array([r["family"] for r in rows])
     out["families"] = {f: {"n": int((family == f).sum()), "auroc": round(auroc(score[damaged & (family == f)], score[~damaged & (family == f)]), 4)}
                        for f in sorted(set(family))}
     alike = np.array([bool(r["lookalike"]) for r in rows])
-    out["lookalikes"] = {"intact": int((alike & ~damaged).sum()), "alarms_at_half": round(float((score[alike & ~damaged] > 0.5).mean()), 4),
-                         "damaged": int((alike & damaged).sum()), "found": round(float((score[alike & damaged] > 0.5).mean()), 4),
-                         "found_plain": round(float((score[~alike & damaged] > 0.5).mean()), 4)}
+    out["lookalikes"] = {"intact": int((alike & ~damaged).sum()), "damaged": int((alike & damaged).sum())}
+    for name, limit in (("at_half", 0.5), ("at_1fpr_of_validation", validated_limit)):
+        share = lambda which: round(float((score[which] > limit).mean()), 4)
+        out["lookalikes"][name] = {"limit": round(limit, 4), "alarms": share(alike & ~damaged), "alarms_plain": share(~alike & ~damaged),
+                                   "found": share(alike & damaged), "found_plain": share(~alike & damaged)}
+    out["at_1fpr_of_validation"] = {"limit": round(validated_limit, 4), "alarms": round(float((good > validated_limit).mean()), 4),
+                                    "found_any": round(float((score[damaged] > validated_limit).mean()), 4),
+                                    "found_major": round(float((score[major] > validated_limit).mean()), 4)}
     return out
 
 
