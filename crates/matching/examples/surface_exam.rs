@@ -25,8 +25,7 @@ fn main() -> Result<()> {
             .par_iter()
             .map(|p| {
                 let (a, b) = posed.opinions(p)?;
-                let odds = |v: Option<f32>| v.map_or(0.0, |v| (v / (1.0 - v).max(1e-6)).max(1e-6).ln());
-                Ok([a.unwrap_or(0.0), b.unwrap_or(0.0), odds(a) + odds(b)])
+                Ok([a.unwrap_or(0.0), b.unwrap_or(0.0), posed.judge(p)?.map_or(0.0, |v| v.score)])
             })
             .collect()
     };

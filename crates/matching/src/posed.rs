@@ -10,8 +10,8 @@ use crate::{Cutout, MatchError};
 /// So many pictures of things that are cut out of their background show it in the same pose again and again.
 const MANY: usize = 24;
 
-/// What the surface's opinion counts where the memory knows what lies where: half. Elsewhere both count alike.
-const BESIDE_PLACES: f32 = 0.5;
+/// What the opinions of memory and surface count where it is known what lies where, and elsewhere: there the surface sees more.
+const COUNTS: [(f32, f32); 2] = [(1.0, 0.5), (0.5, 1.0)];
 /// The pose is used where it lowers the memory's disorder by this factor.
 const BETTER_ORDER: f32 = 0.9;
 
@@ -61,7 +61,7 @@ impl Posed {
         let Some(patches) = self.memory.judge(picture) else { return Ok(None) };
         let Some(surface) = &self.surface else { return Ok(Some(patches)) };
         let surface = surface.judge(picture)?;
-        let counts = if self.memory.knows_places() { BESIDE_PLACES } else { 1.0 };
+        let counts = COUNTS[usize::from(!self.memory.knows_places())];
         let map = patches.map.data().iter().zip(surface.map.data()).map(|(a, b)| together(*a, *b, counts)).collect();
         let map = HeatMap::new(patches.map.width(), patches.map.height(), map)?;
         Ok(Some(PatchVerdict { score: together(patches.score, surface.score, counts), map }))
@@ -85,10 +85,10 @@ impl Posed {
     }
 }
 
-/// Two opinions that know nothing of each other: their odds multiply, the second's as much as it counts. One half, the limit of
-/// the usual, stays one half.
-fn together(a: f32, b: f32, counts: f32) -> f32 {
-    let (yes, no) = (a * b.powf(counts), (1.0 - a) * (1.0 - b).powf(counts));
+/// Two opinions that know nothing of each other: their odds multiply, each as much as it counts. One half, the limit of the usual,
+/// stays one half.
+fn together(a: f32, b: f32, (a_counts, b_counts): (f32, f32)) -> f32 {
+    let (yes, no) = (a.powf(a_counts) * b.powf(b_counts), (1.0 - a).powf(a_counts) * (1.0 - b).powf(b_counts));
     if yes + no > 0.0 { yes / (yes + no) } else { 0.5 }
 }
 
@@ -98,9 +98,9 @@ mod tests {
 
     #[test]
     fn opinions_add_up_and_doubt_changes_nothing() {
-        assert!((together(0.5, 0.8, 1.0) - 0.8).abs() < 1e-6);
-        assert!(together(0.8, 0.8, 1.0) > 0.9 && together(0.2, 0.2, 1.0) < 0.1);
-        assert!((together(0.2, 0.8, 1.0) - 0.5).abs() < 1e-6 && (together(0.0, 1.0, 1.0) - 0.5).abs() < 1e-6);
-        assert!(together(0.8, 0.2, 0.5) > 0.6 && (together(0.8, 0.2, 0.0) - 0.8).abs() < 1e-6);
+        assert!((together(0.5, 0.8, (1.0, 1.0)) - 0.8).abs() < 1e-6);
+        assert!(together(0.8, 0.8, (1.0, 1.0)) > 0.9 && together(0.2, 0.2, (1.0, 1.0)) < 0.1);
+        assert!((together(0.2, 0.8, (1.0, 1.0)) - 0.5).abs() < 1e-6 && (together(0.0, 1.0, (1.0, 1.0)) - 0.5).abs() < 1e-6);
+        assert!(together(0.8, 0.2, (1.0, 0.5)) > 0.6 && (together(0.8, 0.2, (1.0, 0.0)) - 0.8).abs() < 1e-6);
     }
 }
