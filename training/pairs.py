@@ -175,14 +175,16 @@ def silence(images: np.ndarray) -> None:
 
 
 class Varied(torch.utils.data.Dataset):
-    def __init__(self, pairs: Set, seed: int, n: int):
-        self.pairs, self.seed, self.n = pairs, seed, n
+    """Samples from the `first` on; which they are depends on seed and number only."""
+
+    def __init__(self, pairs: Set, seed: int, first: int, end: int):
+        self.pairs, self.seed, self.first, self.end = pairs, seed, first, end
 
     def __len__(self) -> int:
-        return self.n
+        return max(0, self.end - self.first)
 
     def __getitem__(self, i: int):
-        rng = np.random.default_rng((self.seed, i))
+        rng = np.random.default_rng((self.seed, self.first + i))
         if rng.random() < EDITED:
             # Photographs are few: as often as all the booth's together.
             good = self.pairs.photographs if len(self.pairs.photographs) and rng.random() < 0.5 else self.pairs.good
@@ -217,15 +219,23 @@ def judge(net: nn.Module, pairs: Set, with_heat: bool = True) -> np.ndarray:
 
 
 def fit(args: argparse.Namespace, learnt: Set, held: Set) -> tuple[PairNet, int]:
-    """The averaged weights, and the number of samples."""
+    """The averaged weights, and the number of samples; goes on where an interrupted run left its state beside `--out`."""
     net = PairNet().to(memory_format=torch.channels_last)
     if args.start:
         net.load_state_dict(torch.load(args.start, map_location="cpu")["net"])
     mean = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995), use_buffers=True)
     optimiser = torch.optim.AdamW(net.parameters(), lr=args.rate, weight_decay=2e-2)
-    loader = torch.utils.data.DataLoader(Varied(learnt, args.seed, args.samples), batch_size=args.batch, num_workers=args.workers)
-    begun, seen, total = time.monotonic(), 0, 0.0
-    bar = tqdm(total=args.samples, unit="pair", smoothing=0.05, mininterval=5)
+    state, seen, spent, total = args.out.with_suffix(".state.pt"), 0, 0.0, 0.0
+    if state.exists():
+        saved = torch.load(state, map_location="cpu")
+        net.load_state_dict(saved["net"])
+        mean.load_state_dict(saved["mean"])
+        optimiser.load_state_dict(saved["optimiser"])
+        seen, spent = saved["seen"], saved["spent"]
+    pairs = Varied(learnt, args.seed, seen, args.samples)
+    loader = torch.utils.data.DataLoader(pairs, batch_size=args.batch, num_workers=args.workers)
+    begun = time.monotonic() - spent
+    bar = tqdm(total=args.samples, initial=seen, unit="pair", smoothing=0.05, mininterval=5)
     for step, (image, truth, damaged) in enumerate(loader, 1):
         done = max(seen / args.samples, (time.monotonic() - begun) / 60 / args.minutes)
         if done >= 1:
@@ -243,6 +253,9 @@ def fit(args: argparse.Namespace, learnt: Set, held: Set) -> tuple[PairNet, int]
         seen, total = seen + len(image), 0.98 * total + 0.02 * loss.item()
         bar.update(len(image))
         if step % args.every == 0:
+            args.out.parent.mkdir(parents=True, exist_ok=True)
+            torch.save({"net": net.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(), "seen": seen,
+                        "spent": time.monotonic() - begun}, state)
             bar.write(f"{seen} pairs, loss {total:.3f}, validation {auroc(judge(mean.module, held), held.damaged):.4f}, "
                       f"without perception {auroc(judge(mean.module, held, False), held.damaged):.4f}")
     bar.close()
@@ -285,6 +298,7 @@ def main() -> None:
     learnt, held = sets
     began = time.monotonic()
     net, seen = fit(args, learnt, held)
+    args.out.with_suffix(".state.pt").unlink(missing_ok=True)
     logits = judge(net, held)
     scale, shift = platt(logits, held.damaged)
     calibrated = scale * logits + shift

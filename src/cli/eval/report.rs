@@ -108,7 +108,7 @@ fn charts(page: &mut String, samples: &[Sample], verdicts: &[Verdict], figures: 
     chart(page, "Precision and recall", "recall", "precision", &precision, false)?;
     chart(page, "Reliability", "score", "share damaged", &reliable, true)?;
     let risk: Vec<(f64, f64)> = figures.risk_coverage.iter().map(|p| (p.coverage, p.risk)).collect();
-    chart(page, "Risk and coverage", "share decided, the surest first", "share of these decided wrongly", &risk, false)?;
+    chart(page, "Risk and coverage", "share decided, the surest first", "share decided wrongly", &risk, false)?;
     histogram(page, samples, verdicts, figures.operation.threshold)?;
     write!(page, "</div>")?;
     Ok(())
