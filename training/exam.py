@@ -142,7 +142,7 @@ def judge(args: argparse.Namespace, folder: Path, most: int | None = None, part:
     out = folder / "scores.csv"
     subprocess.run([args.intact, "eval", str(folder), "--format", "kaputt" if args.colour_alone else "booth", "--split", part,
                     "--references", args.references, "--submission", str(out),
-                    *(["--most-references", str(most)] if most else []), *args.eval], check=True, stdout=sys.stderr)
+                    *(["--most-references", str(most)] if most is not None else []), *args.eval], check=True, stdout=sys.stderr)
     with out.open() as file:
         scores = {row["capture_id"]: float(row["pred"]) for row in csv.DictReader(file)}
     return [{**row, "score": scores[row["capture_id"]]} for row in pyarrow.parquet.read_table(folder / f"query-{part}.parquet").to_pylist()]

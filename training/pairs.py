@@ -298,7 +298,6 @@ def main() -> None:
     learnt, held = sets
     began = time.monotonic()
     net, seen = fit(args, learnt, held)
-    args.out.with_suffix(".state.pt").unlink(missing_ok=True)
     logits = judge(net, held)
     scale, shift = platt(logits, held.damaged)
     calibrated = scale * logits + shift
@@ -324,6 +323,7 @@ def main() -> None:
         "parameters": sum(p.numel() for p in net.parameters()),
     }
     args.out.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
+    args.out.with_suffix(".state.pt").unlink(missing_ok=True)
     print(json.dumps(figures, indent=1))
 
 

@@ -45,7 +45,7 @@ pub(crate) struct Brought {
 /// One thing before an even ground, in pixels of the picture.
 struct Thing {
     centre: [f64; 2],
-    /// Along its length, towards its heavier end; of length one.
+    /// Along its length, towards its thin end; of length one.
     axis: [f64; 2],
     /// From the centre, along the axis and across it.
     along: [f64; 2],

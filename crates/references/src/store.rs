@@ -1,6 +1,6 @@
 //! The store itself: the rules, whatever database stands below.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use matching::{Cutout, Enrolled, FeatureOptions, Features, Picture};
 
@@ -231,9 +231,12 @@ impl Store {
     pub fn use_design(&mut self, product: &str, version: u32, actor: &str, at_ns: i64) -> Result<Vec<String>, StoreError> {
         let schema = self.tables.schema();
         self.write(|statements| {
-            let used = references(statements, schema, product)?.into_iter().filter(|r| matches!(r.state, State::Active | State::Retired));
+            // Retired is also what never was in use: what waited or was refused when its product was retired or rolled back.
+            let was_used: BTreeSet<String> =
+                history(statements, Some(product))?.into_iter().filter(|e| e.state == State::Active).map(|e| e.reference).collect();
+            let there = references(statements, schema, product)?.into_iter().filter(|r| matches!(r.state, State::Active | State::Retired));
             let of = |version_of: u32| if version_of == version { State::Active } else { State::Retired };
-            let wanted: BTreeMap<String, State> = used.map(|r| (r.name, of(r.version))).collect();
+            let wanted: BTreeMap<String, State> = there.filter(|r| was_used.contains(&r.name)).map(|r| (r.name, of(r.version))).collect();
             if !wanted.values().any(|state| *state == State::Active) {
                 return Err(StoreError::Unknown(format!("design {version} of {product}")));
             }

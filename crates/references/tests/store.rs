@@ -181,6 +181,21 @@ fn a_new_design_is_opened_settled_and_rolled_back() {
     });
 }
 
+/// What waits is no reference yet, also when its product was retired meanwhile.
+#[test]
+fn going_back_to_a_design_puts_nothing_into_use_that_never_was() {
+    Bench::each("going_back_to_a_design", |bench| {
+        let mut store = bench.open();
+        let options = FeatureOptions::default();
+        store.enrol(&new("tea", 1), &options).unwrap();
+        store.enrol(&proposal(7, 1), &options).unwrap();
+        store.set_state("tea", None, State::Retired, ("tester", "retire", 8)).unwrap();
+        assert!(names(&store).is_empty());
+        assert_eq!(store.use_design("tea", 1, "tester", 9).unwrap().len(), 1);
+        assert_eq!(names(&store), ["tea/0000"]);
+    });
+}
+
 #[test]
 fn check_finds_a_picture_that_rotted_and_a_guard_that_is_off() {
     Bench::each("check", |bench| {
