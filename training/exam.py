@@ -1,8 +1,9 @@
 """The frozen booth exam: makes it, proves that it is the frozen one, judges a model on it.
 
-`exam.json` holds the seeds, and per seed a hash of its first captures with histograms of severity, type and size. It was
-written before any model was judged on it. A change of the booth that changes the exam shows here; it goes into the changelog with
-the scores on both."""
+`exam.json` holds the seeds, and per seed a hash of its first captures with histograms of severity, type and size: of the exam's own
+booths, written before any model was judged on them, and of the validation booths whose good items set the limit, added later from
+the captures that the first published limit was taken with. A change of the booth that changes the exam shows here; it goes into the
+changelog with the scores on both."""
 
 import argparse
 import csv
@@ -34,16 +35,19 @@ VALIDATION_SEEDS, VALIDATION_ITEMS = (260, 261, 262), 200
 
 
 def generate(args: argparse.Namespace, seed: int, items: int, out: Path, views: int = 0, part: str = "test") -> None:
-    if (out / f"query-{part}.parquet").exists():
+    # Written last: without it somebody stopped while the rest was made.
+    if (out / "booth.json").exists():
         return
+    if out.exists():
+        print(f"{out} is half written: made anew", file=sys.stderr)
     shutil.rmtree(out, ignore_errors=True)
     subprocess.run([args.intact, "booth", "generate", "--seed", str(seed), "--items", str(items), "--split", part, "--products", "100",
                     "--damaged", str(DAMAGED), "--views", str(views), "--out", str(out)], check=True, stdout=sys.stderr)
 
 
-def describe(folder: Path) -> dict:
+def describe(folder: Path, part: str = "test") -> dict:
     """Hash and histograms of the first captures of a folder."""
-    table = pyarrow.parquet.read_table(folder / "query-test.parquet").to_pylist()[:HASHED]
+    table = pyarrow.parquet.read_table(folder / f"query-{part}.parquet").to_pylist()[:HASHED]
     digest = hashlib.sha256()
     for row in table:
         for column in ("query_image", "query_depth", "query_mask", "query_damage"):
@@ -58,6 +62,14 @@ def describe(folder: Path) -> dict:
             "families": dict(sorted(Counter(r["family"] for r in table).items()))}
 
 
+def counts(text: str) -> list[int]:
+    """Ascending: the gain is that of the last over the first, and the last says how many views the booths need."""
+    found = sorted(int(n) for n in text.split(","))
+    if found[0] < 1 or len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"`{text}`: numbers of references from 1 on, each once")
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--intact", default=str(HERE.parent / "target" / "debug" / "intact"))
@@ -68,44 +80,48 @@ def main() -> None:
     parser.add_argument("--colour-alone", action="store_true", help="leave the depth out")
     parser.add_argument("--references", choices=("none", "auto"), default="none", help="auto: judge items beside the references of their products")
     parser.add_argument("--most-references", type=int, help="use this many references of a product at most")
-    parser.add_argument("--counts", type=lambda text: [int(n) for n in text.split(",")], metavar="1,2,3,5,10",
+    parser.add_argument("--counts", type=counts, metavar="1,2,3,5,10",
                         help="judge beside so many references, one count after the other, and compare the figures pair by pair")
     parser.add_argument("eval", nargs="*", help="after --: arguments for `intact eval`")
     args = parser.parse_args()
     assert args.items >= HASHED, f"--items {args.items}: at least {HASHED}, what the hash covers"
+    assert not (args.counts and (args.check or args.freeze)), "--counts judges without a limit: leave --check and --freeze out"
+    held_items = VALIDATION_ITEMS
     if args.check:
         # Made anew: what lies there from before says nothing of the booth of today.
-        args.out, args.items = Path(tempfile.mkdtemp(prefix="exam-")), HASHED
+        args.out, args.items, held_items = Path(tempfile.mkdtemp(prefix="exam-")), HASHED, HASHED
     # The captures are the same however many views of the products there are.
     views = max(args.counts or [0])
     folders = {seed: args.out / (f"{seed}-{args.items}" + (f"-{views}-views" if views else "")) for seed in SEEDS}
     for seed, folder in folders.items():
         generate(args, seed, args.items, folder, views)
+    held = {} if args.counts else {seed: args.out / f"validation-{seed}-{held_items}" for seed in VALIDATION_SEEDS}
+    for seed, folder in held.items():
+        generate(args, seed, held_items, folder, part="validation")
+    found = {"seeds": {str(seed): describe(folder) for seed, folder in folders.items()},
+             "validation": {str(seed): describe(folder, "validation") for seed, folder in held.items()}}
     if args.check:
-        found = {"seeds": {str(seed): describe(folder) for seed, folder in folders.items()}}
         shutil.rmtree(args.out)
-        compare(found["seeds"])
-        print(f"the frozen exam: {len(SEEDS)} booths, made anew", file=sys.stderr)
+        compare(found)
+        print(f"the frozen exam: {len(SEEDS)} booths and {len(held)} of validation, made anew", file=sys.stderr)
         return
-    found = {"seeds": {str(seed): describe(folder) for seed, folder in folders.items()}, "items": ITEMS, "damaged": DAMAGED, "hashed": HASHED}
     if args.freeze:
-        FROZEN.write_text(json.dumps(found, indent=1) + "\n")
-    compare(found["seeds"])
+        more = {"items": ITEMS, "validation_items": VALIDATION_ITEMS, "damaged": DAMAGED, "hashed": HASHED}
+        FROZEN.write_text(json.dumps({**found, **more}, indent=1) + "\n")
+    compare(found)
     print(f"the frozen exam: {len(SEEDS)} booths, {args.items} captures each", file=sys.stderr)
     if args.counts:
         args.references = "auto"
         print(json.dumps(by_count(args, list(folders.values())), indent=1))
         return
     rows = [row for folder in folders.values() for row in judge(args, folder, args.most_references)]
-    print(json.dumps(figures(rows, validated(args)), indent=1))
+    print(json.dumps(figures(rows, validated(args, held)), indent=1))
 
 
-def validated(args: argparse.Namespace) -> float:
+def validated(args: argparse.Namespace, held: dict[int, Path]) -> float:
     """The limit that 1 % of the good items of booth validation exceed."""
     good = []
-    for seed in VALIDATION_SEEDS:
-        folder = args.out / f"validation-{seed}-{VALIDATION_ITEMS}"
-        generate(args, seed, VALIDATION_ITEMS, folder, part="validation")
+    for folder in held.values():
         good += [row["score"] for row in judge(args, folder, args.most_references, "validation") if not row["defect"]]
     return float(np.sort(good)[::-1][int(0.01 * len(good))])
 
@@ -130,9 +146,9 @@ def by_count(args: argparse.Namespace, folders: list[Path]) -> dict:
 
 
 def compare(found: dict) -> None:
-    """Ends with a sentence when these are not the frozen captures."""
-    frozen = json.loads(FROZEN.read_text())["seeds"]
-    changed = [seed for seed in frozen if found.get(seed) != frozen[seed]]
+    """Ends with a sentence when these are not the frozen captures; beside counts of references no validation is made."""
+    frozen = json.loads(FROZEN.read_text())
+    changed = [seed for part in found if found[part] for seed in frozen[part] if found[part].get(seed) != frozen[part][seed]]
     if changed:
         raise SystemExit(f"this is not the frozen exam: seeds {', '.join(changed)} differ. Was the booth changed?")
 

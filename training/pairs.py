@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+import checkpoint
 import inject
 from export import platt, prior_of
 from net import Residual, conv
@@ -91,6 +92,7 @@ class Set:
     """The pairs of some folders of `intact pairs`."""
 
     def __init__(self, folders: list[Path]):
+        self.tables = [f / "pairs.csv" for f in folders]
         self.inputs = [np.load(f / "inputs.npy", mmap_mode="r") for f in folders]
         self.damage = [np.load(f / "damage.npy", mmap_mode="r") for f in folders]
         self.rows = [(n, k, row) for n, f in enumerate(folders) for k, row in enumerate(csv.DictReader((f / "pairs.csv").open()))]
@@ -218,16 +220,17 @@ def judge(net: nn.Module, pairs: Set, with_heat: bool = True) -> np.ndarray:
     return np.concatenate(out)
 
 
-def fit(args: argparse.Namespace, learnt: Set, held: Set) -> tuple[PairNet, int]:
-    """The averaged weights, and the number of samples; goes on where an interrupted run left its state beside `--out`."""
+def fit(args: argparse.Namespace, learnt: Set, held: Set) -> tuple[PairNet, int, float]:
+    """The averaged weights, the number of samples, and the minutes of all its sessions; goes on where an interrupted run left its
+    state beside `--out`."""
     net = PairNet().to(memory_format=torch.channels_last)
     if args.start:
         net.load_state_dict(torch.load(args.start, map_location="cpu")["net"])
     mean = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995), use_buffers=True)
     optimiser = torch.optim.AdamW(net.parameters(), lr=args.rate, weight_decay=2e-2)
     state, seen, spent, total = args.out.with_suffix(".state.pt"), 0, 0.0, 0.0
-    if state.exists():
-        saved = torch.load(state, map_location="cpu")
+    asked = checkpoint.asked(args, learnt.tables)
+    if saved := checkpoint.resume(state, asked):
         net.load_state_dict(saved["net"])
         mean.load_state_dict(saved["mean"])
         optimiser.load_state_dict(saved["optimiser"])
@@ -254,12 +257,12 @@ def fit(args: argparse.Namespace, learnt: Set, held: Set) -> tuple[PairNet, int]
         bar.update(len(image))
         if step % args.every == 0:
             args.out.parent.mkdir(parents=True, exist_ok=True)
-            torch.save({"net": net.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(), "seen": seen,
-                        "spent": time.monotonic() - begun}, state)
+            checkpoint.save({"net": net.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(), "seen": seen,
+                             "spent": time.monotonic() - begun, "asked": asked}, state)
             bar.write(f"{seen} pairs, loss {total:.3f}, validation {auroc(judge(mean.module, held), held.damaged):.4f}, "
                       f"without perception {auroc(judge(mean.module, held, False), held.damaged):.4f}")
     bar.close()
-    return mean.module.eval(), seen
+    return mean.module.eval(), seen, (time.monotonic() - begun) / 60
 
 
 @torch.no_grad()
@@ -296,8 +299,7 @@ def main() -> None:
     sets = [Set(sorted(p.parent for p in args.pairs.glob(f"{part}-*/pairs.csv"))) for part in ("train", "validation")]
     assert all(s.rows for s in sets), f"{args.pairs} holds no pairs: run `intact pairs` first"
     learnt, held = sets
-    began = time.monotonic()
-    net, seen = fit(args, learnt, held)
+    net, seen, minutes = fit(args, learnt, held)
     logits = judge(net, held)
     scale, shift = platt(logits, held.damaged)
     calibrated = scale * logits + shift
@@ -314,7 +316,7 @@ def main() -> None:
     perception = np.array([float(row["damage"]) for _, _, row in held.rows])
     difference = np.array([float(row["anomaly"]) for _, _, row in held.rows])
     figures = {
-        "seed": args.seed, "samples": seen, "minutes": round((time.monotonic() - began) / 60, 1), "learnt_from": len(learnt.rows),
+        "seed": args.seed, "samples": seen, "minutes": round(minutes, 1), "learnt_from": len(learnt.rows),
         "validation": {"n": len(held.rows), "damaged": int(held.damaged.sum()), "auroc": round(auroc(logits, held.damaged), 4),
                        "auroc_without_perception": round(auroc(judge(net, held, False), held.damaged), 4),
                        "auroc_of_perception": round(auroc(perception, held.damaged), 4), "auroc_of_the_difference": round(auroc(difference, held.damaged), 4),

@@ -41,26 +41,32 @@ def main() -> None:
     if not args.data.is_dir():
         raise SystemExit(f"{args.data} is absent: this needs real captures; name their folder with --data")
     shutil.rmtree(args.out, ignore_errors=True)
-    pristine, seen = args.out / "pristine", args.out / "seen"
-    seen.mkdir(parents=True)
-    rows = []
-    for parcel in sorted((args.data / "uvmaps").glob("*.png")):
-        for name, picture in sides(parcel).items():
-            product = f"{parcel.stem.removesuffix('_uvmap')}-{name}"
-            path = pristine / product / "0.png"
-            path.parent.mkdir(parents=True)
-            cv2.imwrite(str(path), picture)
-            rows.append({"id": product, "item": product, "color": str(path), "references": [str(path)], "one_item": True})
+    rows = lay_out(args.data, args.out)
     (args.out / "list.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     pairs = args.out / "pairs"
     subprocess.run([args.intact, "booth", "inject", str(args.out / "list.jsonl"), "--copies", str(args.copies), "--out", str(pairs),
                     "--sheet", str(args.out / "sheet.png")], check=True)
     subprocess.run([args.intact, "eval", str(pairs), "--format", "booth", "--report", str(args.out / "report")], check=True)
-    really_changed(args, pristine, seen)
+    really_changed(args)
 
 
-def really_changed(args: argparse.Namespace, pristine: Path, seen: Path) -> None:
-    """A line a side of the captures, and a picture of each beside the pristine side."""
+def lay_out(data: Path, out: Path) -> list[dict]:
+    """Each side of the pristine parcels as a product's folder with one picture."""
+    rows = []
+    for parcel in sorted((data / "uvmaps").glob("*.png")):
+        for name, picture in sides(parcel).items():
+            product = f"{parcel.stem.removesuffix('_uvmap')}-{name}"
+            path = out / "pristine" / product / "0.png"
+            path.parent.mkdir(parents=True)
+            cv2.imwrite(str(path), picture)
+            rows.append({"id": product, "item": product, "color": str(path), "references": [str(path)], "one_item": True})
+    return rows
+
+
+def really_changed(args: argparse.Namespace) -> list[tuple[str, bool, float | None]]:
+    """Name, truth and anomaly of each side of the captures; prints a line of each, and leaves a picture beside the pristine side."""
+    pristine, seen = args.out / "pristine", args.out / "seen"
+    seen.mkdir()
     gallery = f"sqlite:{args.out / 'gallery.sqlite'}"
     subprocess.run([args.intact, "gallery", "import", str(pristine), "--gallery", gallery], check=True, stdout=subprocess.DEVNULL)
     found, sheet = [], []
@@ -74,19 +80,22 @@ def really_changed(args: argparse.Namespace, pristine: Path, seen: Path) -> None
         cv2.imwrite(str(path), picture)
         done = subprocess.run([args.intact, "gallery", "verify", "--product", product, str(path), "--gallery", gallery, "--json"],
                               capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{path.stem}: {done.stderr.strip()}")
         line = json.loads(done.stdout)
         kinds = ", ".join(f"{f['kind']} {f['score']:.2f}" for f in line["findings"][:3])
         score = line["anomaly_score"]
-        found.append((row["tampered"] == "True", score))
+        found.append((path.stem, row["tampered"] == "True", score))
         told = "not compared" if score is None else f"{score:.2f}"
         print(f"{path.stem:40} {row['tampering'] or 'unchanged':9}  anomaly {told}  coverage {line['coverage']:.2f}  {kinds}")
         tile = [cv2.resize(p, (200, 200), interpolation=cv2.INTER_AREA) for p in (cv2.imread(str(pristine / product / "0.png")), picture)]
         sheet.append(cv2.putText(np.hstack(tile), told, (5, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (0, 0, 255), 2))
     if sheet:
         cv2.imwrite(str(args.out / "seen.png"), np.vstack(sheet))
-    known = [(changed, score) for changed, score in found if score is not None]
+    known = [(changed, score) for _, changed, score in found if score is not None]
     value = auroc(np.array([s for _, s in known]), np.array([c for c, _ in known]))
     print(f"{len(found)} sides, {len(known)} compared; AUROC of the anomaly, changed against unchanged: {value:.3f}")
+    return found
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 
+import checkpoint
 import crops
 from net import TYPES, DamageNet
 from prepare import splits
@@ -122,9 +123,10 @@ def main() -> None:
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    booth = [crops.Folder.open(p.parent) for p in sorted(args.crops.glob("train-*/done"))]
+    generated = sorted(args.crops.glob("train-*/done"))
+    photographed = [args.crops / name / "done" for name in ("real", "wide") if (args.crops / name / "done").exists()]
+    booth, real = ([crops.Folder.open(p.parent) for p in done] for done in (generated, photographed))
     held = [crops.Folder.open(p.parent) for p in sorted(args.crops.glob("validation-*/done"))]
-    real = [crops.Folder.open(args.crops / name) for name in ("real", "wide") if (args.crops / name / "done").exists()]
     assert booth and held, f"{args.crops} holds no crops: run prepare.py first"
     net = DamageNet().to(device, memory_format=torch.channels_last)
     if args.start:
@@ -133,8 +135,8 @@ def main() -> None:
     optimiser = torch.optim.AdamW(net.parameters(), lr=args.rate, weight_decay=1e-2)
     args.out.mkdir(parents=True, exist_ok=True)
     state, seen, spent = args.out / "state.pt", 0, 0.0
-    if state.exists():
-        saved = torch.load(state, map_location=device)
+    asked = checkpoint.asked(args, [*(p.with_name("crops.csv") for p in generated + photographed), HERE / "splits.csv"])
+    if saved := checkpoint.resume(state, asked, device):
         net.load_state_dict(saved["net"])
         mean.load_state_dict(saved["mean"])
         optimiser.load_state_dict(saved["optimiser"])
@@ -145,7 +147,8 @@ def main() -> None:
 
     def keep() -> None:
         spent = time.monotonic() - begun
-        torch.save({"net": net.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(), "seen": seen, "spent": spent}, state)
+        checkpoint.save({"net": net.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(), "seen": seen,
+                         "spent": spent, "asked": asked}, state)
 
     def progress() -> float:
         return min(1.0, max(seen / args.samples, (time.monotonic() - begun) / 60 / args.minutes))
@@ -188,7 +191,8 @@ def main() -> None:
                 log.flush()
     bar.close()
     keep()
-    torch.save({"net": mean.module.state_dict(), "seen": seen, "minutes": round((time.monotonic() - begun) / 60, 1), "seed": args.seed}, args.out / "final.pt")
+    minutes = round((time.monotonic() - begun) / 60, 1)
+    checkpoint.save({"net": mean.module.state_dict(), "seen": seen, "minutes": minutes, "seed": args.seed}, args.out / "final.pt")
 
 
 if __name__ == "__main__":
