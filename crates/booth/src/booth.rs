@@ -153,8 +153,9 @@ impl Booth {
         let mut rng = stream(self.spec.seed, Stream::Reference, number as u64);
         let mut poses = item::resting_poses(self.products[number].family);
         let least = poses.len().max(LEAST_VIEWS).max(least);
-        poses = poses.iter().copied().cycle().take(least).collect();
-        Ok(poses.into_iter().filter_map(|resting| self.reference(number, resting, &mut rng)).collect())
+        // A view may show nothing of the product; then another takes its place.
+        poses = poses.iter().copied().cycle().take(2 * least).collect();
+        Ok(poses.into_iter().filter_map(|resting| self.reference(number, resting, &mut rng)).take(least).collect())
     }
 
     fn reference(&self, product: usize, resting: Rotation3<f32>, rng: &mut Random) -> Option<Reference> {

@@ -103,6 +103,9 @@ pub struct Shared {
     pub split: Split,
     /// Metres a step of the depth pictures.
     pub depth_unit_m: f64,
+    /// The same of the pictures of what is there (`query_true_depth`); `None` where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub true_depth_unit_m: Option<f64>,
     /// The cameras; a sample names one by its place in this list. Empty when each capture has its own.
     pub cameras: Vec<SharedCamera>,
 }
@@ -113,6 +116,7 @@ struct SharedFile {
     seed: u64,
     split: Split,
     depth_unit_m: f64,
+    true_depth_unit_m: Option<f64>,
     #[serde(default)]
     cameras: Vec<SharedCamera>,
     camera: Option<[f64; 6]>,
@@ -127,7 +131,8 @@ impl From<SharedFile> for Shared {
             let cell_from_camera = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0];
             cameras.push(SharedCamera { name: "camera".to_owned(), intrinsics, cell_from_camera, background, background_depth });
         }
-        Shared { seed: file.seed, split: file.split, depth_unit_m: file.depth_unit_m, cameras }
+        let SharedFile { seed, split, depth_unit_m, true_depth_unit_m, .. } = file;
+        Shared { seed, split, depth_unit_m, true_depth_unit_m, cameras }
     }
 }
 

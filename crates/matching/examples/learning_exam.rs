@@ -1,5 +1,5 @@
 //! Measures how hard the gallery is to poison, and whether it notices a redesign, on the generated booth:
-//! `cargo run -p matching --example learning_exam [ITEMS] [FIRST SEED] [SEEDS]`.
+//! `cargo run -p matching --example learning_exam [ITEMS] [FIRST SEED] [SEEDS] [AGREEING]`; the gallery node asks for 3 agreeing items.
 //!
 //! Each seed is a booth of one product, the families in turn, whose items are damaged to 20 %; it is watched twice: as it is
 //! (poisoning, false alarms), and against references with another print on them (a redesign: the items are real renderings of the
@@ -45,15 +45,16 @@ struct Tally {
 fn main() -> Result<()> {
     let argument = |n: usize, or: u64| std::env::args().nth(n).and_then(|a| a.parse().ok()).unwrap_or(or);
     let (count, first, seeds) = (argument(1, 60) as usize, argument(2, 500), argument(3, 11));
+    let rules = Rules { sightings: argument(4, Rules::default().sightings as u64) as usize, ..Rules::default() };
     let mut tally = Tally::default();
     for seed in first..first + seeds {
-        run_booth(seed, count, &mut tally)?;
+        run_booth(seed, count, rules, &mut tally)?;
         report(&tally);
     }
     Ok(())
 }
 
-fn run_booth(seed: u64, count: usize, tally: &mut Tally) -> Result<()> {
+fn run_booth(seed: u64, count: usize, rules: Rules, tally: &mut Tally) -> Result<()> {
     let families = vec![Family::ALL[seed as usize % Family::ALL.len()]];
     let booth = Booth::new(BoothSpec { seed, products: 1, families, damage_fraction: 0.2, ..BoothSpec::default() })?;
     let background = EmptyTray::new(booth.background());
@@ -63,7 +64,7 @@ fn run_booth(seed: u64, count: usize, tally: &mut Tally) -> Result<()> {
         booth.products().iter().map(|p| (p.name.clone(), shelf(&p.name))).collect()
     };
     let (shelves, other_shelves) = (of(&plain), of(&redesigned));
-    let (mut learner, mut other) = (Learner::new(Rules::default()), Learner::new(Rules::default()));
+    let (mut learner, mut other) = (Learner::new(rules), Learner::new(rules));
     let mut proposals: BTreeMap<String, (bool, bool, String)> = BTreeMap::new();
     let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
     for index in 0..count {

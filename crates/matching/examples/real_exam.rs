@@ -1,15 +1,18 @@
 //! Measures identification on the real captures in `../shared/data` (or `$INTACT_DATA`), as `intact gallery identify` does
-//! it: `cargo run -p matching --example real_exam [arc|grocery] [verbose]`. What it last printed is in the crate's README.
+//! it: `cargo run -p matching --example real_exam [arc|grocery] [distractors=N] [verbose]`. With distractors so many products of the
+//! booth, which no query shows, are enrolled beside the real ones. What it last printed is in the crate's README.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use matching::{FeatureOptions, Gallery, GalleryOptions, IDENTITY_THRESHOLD, Identification, Picture, Scene};
+use booth::{Booth, BoothSpec};
+use matching::{Cutout, FeatureOptions, Gallery, GalleryOptions, IDENTITY_THRESHOLD, Identification, Picture, Scene};
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use references::folder;
 
 /// A picture whose product is known, and what is said of it with everything enrolled.
@@ -64,7 +67,8 @@ fn report(title: &str, references: &Listed, listed: Listed) -> Result<()> {
     let read = |path: &Path| folder::read(path).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()));
     let name = |path: &Path| path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let pictures = references.iter().map(|(product, path)| Ok(Picture { product: product.clone(), name: name(path), cutout: read(path)? }));
-    let (gallery, _) = Gallery::new(pictures.collect::<Result<Vec<_>>>()?, GalleryOptions::default());
+    let pictures = pictures.collect::<Result<Vec<_>>>()?.into_iter().chain(distractors()?);
+    let (gallery, _) = Gallery::new(pictures, GalleryOptions::default());
     let started = Instant::now();
     let search = |(product, picture): (String, PathBuf)| -> Result<Query> {
         let scene = Scene::of(read(&picture)?, &FeatureOptions::of_a_scene())?;
@@ -82,9 +86,14 @@ fn report(title: &str, references: &Listed, listed: Listed) -> Result<()> {
         }
         Ok(Query { picture, product, found })
     };
-    let queries: Vec<Query> = listed.into_iter().map(search).collect::<Result<_>>()?;
+    let queries: Vec<Query> = listed.into_par_iter().map(search).collect::<Result<_>>()?;
     let ms = started.elapsed().as_secs_f64() * 1e3 / queries.len().max(1) as f64;
-    println!("{title}\n  {} products, {} queries, {ms:.0} ms a query", gallery.products().len(), queries.len());
+    println!(
+        "{title}\n  {} products, {} references, {} queries, {ms:.0} ms a query",
+        gallery.products().len(),
+        gallery.len(),
+        queries.len()
+    );
     let within = |n: usize| queries.iter().map(|q| q.found.ranking.iter().take(n).any(|c| c.product == q.product)).collect::<Vec<_>>();
     line("recall@1", &queries, &within(1));
     line("recall@5", &queries, &within(5));
@@ -99,9 +108,29 @@ fn report(title: &str, references: &Listed, listed: Listed) -> Result<()> {
         &queries.iter().map(|q| q.found.product().is_some_and(|c| c.product != q.product)).collect::<Vec<_>>(),
     );
     let names: Vec<String> = gallery.products().keys().map(|n| n.to_string()).collect();
-    candidate_lists(&queries, &names);
-    unknowns(&queries, &names);
+    if gallery.len() == references.len() {
+        candidate_lists(&queries, &names);
+        unknowns(&queries, &names);
+    }
     Ok(())
+}
+
+/// Pictures of as many products of the booth as are asked for, cut out, from every side on which they come to rest.
+fn distractors() -> Result<Vec<Picture>> {
+    let asked = std::env::args().find_map(|a| a.strip_prefix("distractors=").map(str::parse::<usize>)).transpose()?.unwrap_or(0);
+    if asked == 0 {
+        return Ok(Vec::new());
+    }
+    let booth = Booth::new(BoothSpec { seed: 4300, width: 640, height: 480, products: asked, ..BoothSpec::default() })?;
+    let of_product = |product: &booth::ProductInfo| -> Result<Vec<Picture>> {
+        let views = booth.references(&product.name, 0)?.into_iter().enumerate();
+        let picture = |(n, view): (usize, booth::Reference)| {
+            let cutout = Cutout::masked(view.color, view.mask.data().iter().map(|l| *l > 0))?.trimmed();
+            Ok(Picture { product: product.name.clone(), name: format!("{n}.png"), cutout })
+        };
+        views.map(picture).collect()
+    };
+    Ok(booth.products().par_iter().map(of_product).collect::<Result<Vec<_>>>()?.concat())
 }
 
 /// One figure with its 95 % interval, by drawing products anew.

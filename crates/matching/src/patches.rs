@@ -24,6 +24,8 @@ const WINDOWS: [usize; 2] = [5, 14];
 const DIRECTIONS: usize = 6;
 /// Channels: brightness, its square, two of colour, gradients.
 const CHANNELS: usize = 4 + DIRECTIONS;
+/// Which value is the spread of brightness, in the larger window.
+const SPREAD: usize = CHANNELS + 1;
 /// Values that describe a patch's look.
 const LOOK: usize = CHANNELS * WINDOWS.len();
 /// … and where it lies: across and down, shares of the picture.
@@ -58,14 +60,16 @@ pub struct PatchMemory {
     pictures: Vec<u32>,
     /// Where each lies, across and down, shares of the picture.
     places: Vec<[f32; 2]>,
+    /// The mean of each value, which is taken off: sums of large squares would cancel.
+    middle: Patch,
     /// One over the spread of each value of the look; of the places what they count.
     scale: Patch,
     /// How far apart the places of nearest patches lie, as a share of what chance gives.
     disorder: f32,
     /// The oddness that a pristine picture has at most, as held-out ones show, and the spread.
     usual: (f32, f32),
-    /// The same of single patches.
-    usual_patch: f32,
+    /// The same of a picture's oddest patch.
+    usual_patch: (f32, f32),
 }
 
 /// What a memory says of a picture.
@@ -75,6 +79,15 @@ pub struct PatchVerdict {
     pub score: f32,
     /// The same a pixel, size of the picture.
     pub map: HeatMap,
+}
+
+/// Log-odds beyond this are told apart less and less: one judge that is very sure must not silence the other.
+const SURE: f32 = 6.0;
+
+/// [0, 1], one half at the `usual` most, for a value in spreads of pristine pictures.
+pub(crate) fn level(value: f32, usual: (f32, f32)) -> f32 {
+    let sure = SURE * ((value - usual.0) / usual.1 / SURE).tanh();
+    1.0 / (1.0 + (-sure).exp())
 }
 
 impl PatchVerdict {
@@ -110,23 +123,23 @@ impl PatchMemory {
         let described: Vec<Described> = pictures.par_iter().map(|p| Described::of(p.color())).collect();
         let all: Vec<(Patch, u32)> =
             described.iter().enumerate().flat_map(|(n, d)| d.patches.iter().map(move |p| (*p, n as u32))).collect();
-        // Evenly thinned: neighbours say nearly the same, and a fixed choice gives the same answer each time.
-        let keep = all.len().min(MEMORY);
-        let kept: Vec<(Patch, u32)> = (0..keep).map(|k| all[(k as f64 * all.len() as f64 / keep as f64) as usize]).collect();
+        let kept: Vec<(Patch, u32)> = thinned(all.len(), MEMORY).map(|i| all[i]).collect();
         let step = described.len().div_ceil(HELD_OUT);
         let held_out: Vec<(u32, &Described)> = described.iter().enumerate().step_by(step).map(|(n, d)| (n as u32, d)).collect();
-        let memory = PatchMemory::new(&kept, spread(&kept)?);
+        let (middle, scale) = spread(&kept)?;
+        let memory = PatchMemory::new(&kept, middle, scale);
         let disorder = memory.disorder_of(&held_out);
         let memory = if disorder > ALIGNED { memory } else { memory.with_places(&kept, described.first()?) };
         Some(PatchMemory { disorder, ..memory }.calibrated(&held_out))
     }
 
-    fn new(kept: &[(Patch, u32)], scale: Patch) -> PatchMemory {
-        let patches = DMatrix::from_fn(kept.len(), VALUES, |row, k| kept[row].0[k] * scale[k]);
+    fn new(kept: &[(Patch, u32)], middle: Patch, scale: Patch) -> PatchMemory {
+        let patches = DMatrix::from_fn(kept.len(), VALUES, |row, k| (kept[row].0[k] - middle[k]) * scale[k]);
         let half_squares = DVector::from_iterator(kept.len(), patches.row_iter().map(|r| r.norm_squared() / 2.0));
         let pictures = kept.iter().map(|(_, n)| *n).collect();
         let places = kept.iter().map(|(p, _)| [p[LOOK], p[LOOK + 1]]).collect();
-        PatchMemory { patches, half_squares, pictures, places, scale, disorder: 1.0, usual: (0.0, 1.0), usual_patch: 0.0 }
+        let (usual, usual_patch) = ((0.0, 1.0), (0.0, 1.0));
+        PatchMemory { patches, half_squares, pictures, places, middle, scale, disorder: 1.0, usual, usual_patch }
     }
 
     /// The same patches, told apart by where they lie, too.
@@ -134,7 +147,7 @@ impl PatchMemory {
         let mut scale = self.scale;
         scale[LOOK] = STEP_COUNTS * like.columns as f32;
         scale[LOOK + 1] = STEP_COUNTS * like.rows as f32;
-        PatchMemory::new(kept, scale)
+        PatchMemory::new(kept, self.middle, scale)
     }
 
     /// How alike the pictures lie: 1 where chance decides what lies where, 0 where everything has its place.
@@ -147,10 +160,14 @@ impl PatchMemory {
         self.scale[LOOK] > 0.0
     }
 
+    /// Of the half of each picture's patches that show most: plain ground is alike anywhere, and the more of it there is the
+    /// less would be seen of how things lie.
     fn disorder_of(&self, held_out: &[(u32, &Described)]) -> f32 {
         let (mut sum, mut n) = (0.0, 0);
         for (picture, described) in held_out {
-            for (patch, (_, row)) in described.patches.iter().zip(self.nearest(described, Some(*picture))) {
+            let limit = median(described.patches.iter().map(|p| p[SPREAD]).collect());
+            let found = described.patches.iter().zip(self.nearest(described, Some(*picture)));
+            for (patch, (_, row)) in found.filter(|(patch, _)| patch[SPREAD] >= limit) {
                 let place = |k: usize| self.places[row][k];
                 sum += (patch[LOOK] - place(0)).hypot(patch[LOOK + 1] - place(1));
                 n += 1;
@@ -164,7 +181,8 @@ impl PatchMemory {
         let oddness: Vec<Vec<f32>> = held_out.iter().map(|(n, d)| self.oddness(d, Some(*n))).collect();
         let scores: Vec<f32> = oddness.iter().map(|o| worst(o)).collect();
         self.usual = usual(&scores);
-        self.usual_patch = oddness.iter().flatten().copied().fold(0.0, f32::max);
+        let oddest: Vec<f32> = oddness.iter().map(|o| o.iter().copied().fold(0.0, f32::max)).collect();
+        self.usual_patch = usual(&oddest);
         self
     }
 
@@ -173,7 +191,6 @@ impl PatchMemory {
         let color = picture.color();
         let described = Described::of(color);
         let oddness = self.oddness(&described, None);
-        let level = |d: f32, usual: f32| 1.0 / (1.0 + (-(d - usual) / self.usual.1).exp());
         let (width, height) = (color.width() as usize, color.height() as usize);
         let at = |x: usize, y: usize| {
             let column = (x * described.columns / width.max(1)).min(described.columns.saturating_sub(1));
@@ -181,7 +198,7 @@ impl PatchMemory {
             oddness.get(row * described.columns + column).copied().map_or(0.0, |d| level(d, self.usual_patch))
         };
         let map = (0..width * height).map(|i| at(i % width, i / width)).collect();
-        Some(PatchVerdict { score: level(worst(&oddness), self.usual.0), map: HeatMap::new(color.width(), color.height(), map).ok()? })
+        Some(PatchVerdict { score: level(worst(&oddness), self.usual), map: HeatMap::new(color.width(), color.height(), map).ok()? })
     }
 
     /// Distance of each patch to the nearest remembered one; those of picture `without` are left out.
@@ -192,7 +209,7 @@ impl PatchMemory {
     /// The squared distance to the nearest remembered patch, and which one it is, for each patch.
     fn nearest(&self, described: &Described, without: Option<u32>) -> Vec<(f32, usize)> {
         let of_some = |patches: &[Patch]| {
-            let asked = DMatrix::from_fn(VALUES, patches.len(), |k, column| patches[column][k] * self.scale[k]);
+            let asked = DMatrix::from_fn(VALUES, patches.len(), |k, column| (patches[column][k] - self.middle[k]) * self.scale[k]);
             let alike = &self.patches * &asked;
             let nearest = |(column, of): (usize, nalgebra::DVectorView<'_, f32>)| {
                 let mut best = (f32::MAX, 0);
@@ -217,19 +234,30 @@ fn usual(scores: &[f32]) -> (f32, f32) {
     (scores.iter().copied().fold(0.0, f32::max), spread.max(LEAST_SPREAD * mean).max(1e-3))
 }
 
-/// One over the standard deviation of each value of the look; places count nothing.
-fn spread(patches: &[(Patch, u32)]) -> Option<Patch> {
-    let n = patches.len() as f32;
+/// The mean of each value, and one over the standard deviation of each of the look; places count nothing.
+fn spread(patches: &[(Patch, u32)]) -> Option<(Patch, Patch)> {
+    let n = patches.len() as f64;
+    let mean = |of: &dyn Fn(&Patch) -> f64| patches.iter().map(|(p, _)| of(p)).sum::<f64>() / n;
     (n > 0.0).then(|| {
-        std::array::from_fn(|k| {
-            if k >= LOOK {
-                return 0.0;
-            }
-            let mean = patches.iter().map(|(p, _)| p[k]).sum::<f32>() / n;
-            let variance = patches.iter().map(|(p, _)| (p[k] - mean) * (p[k] - mean)).sum::<f32>() / n;
-            1.0 / variance.sqrt().max(1e-3)
-        })
+        let middle: [f64; VALUES] = std::array::from_fn(|k| mean(&|p| f64::from(p[k])));
+        let scale = |k: usize| (1.0 / mean(&|p| (f64::from(p[k]) - middle[k]).powi(2)).sqrt().max(1e-3)) as f32;
+        (middle.map(|v| v as f32), std::array::from_fn(|k| if k < LOOK { scale(k) } else { 0.0 }))
     })
+}
+
+/// Which `most` of `count` neighbours are kept: one of each equal stretch, at places in it that do not repeat, so that no column of
+/// the pictures is left out. The same choice each time.
+fn thinned(count: usize, most: usize) -> impl Iterator<Item = usize> {
+    /// The golden ratio's fractions of whole multiples lie as evenly as can be.
+    const GOLDEN: f64 = 0.618_033_988_749_894_9;
+    let keep = count.min(most);
+    let stretch = count as f64 / keep.max(1) as f64;
+    (0..keep).map(move |k| if keep == count { k } else { (((k as f64) + (k as f64 * GOLDEN).fract()) * stretch) as usize }.min(count - 1))
+}
+
+fn median(mut values: Vec<f32>) -> f32 {
+    let middle = values.len() / 2;
+    if values.is_empty() { 0.0 } else { *values.select_nth_unstable_by(middle, f32::total_cmp).1 }
 }
 
 /// Mean of the oddest patches.
@@ -367,6 +395,19 @@ mod tests {
             })
             .collect();
         Cutout::whole(ColorImage::new(160, 120, data).unwrap())
+    }
+
+    #[test]
+    fn thinning_leaves_no_column_out() {
+        // 40 columns, and three patches of which one is kept: every second or third column would be the same ones in each row.
+        for (columns, most) in [(40, 1000), (39, 1000), (42, 1001), (32, 800)] {
+            let kept: Vec<usize> = thinned(3 * 1000, most).collect();
+            let seen: std::collections::BTreeSet<usize> = kept.iter().map(|i| i % columns).collect();
+            assert_eq!((kept.len(), seen.len()), (most, columns), "{columns}");
+            assert!(kept.windows(2).all(|w| w[0] < w[1]) && kept.last() < Some(&3000));
+        }
+        assert_eq!(thinned(5, 9).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        assert_eq!(thinned(0, 9).count(), 0);
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub struct GenerateArgs {
     #[arg(long, default_value_t = 1, value_name = "N")]
     cameras: usize,
     /// Pristine pictures of each product, at least; one for each side on which it comes to rest, and never fewer than three
-    #[arg(long, default_value_t = 0, value_name = "N", hide_default_value = true)]
+    #[arg(long, default_value_t = 0, value_name = "N", hide_default_value = true, conflicts_with = "no_references")]
     views: usize,
     /// Leave out the pristine pictures of the products
     #[arg(long)]
@@ -268,7 +268,8 @@ fn write_reference(out: &Path, name: &str, reference: &Reference) -> Result<()> 
 
 fn write_shared(booth: &Booth, args: &GenerateArgs) -> Result<()> {
     let cameras: Result<Vec<SharedCamera>> = (0..booth.cameras()).map(|k| write_camera(booth, k, args)).collect();
-    let shared = Shared { seed: args.seed, split: args.split, depth_unit_m: DEPTH_UNIT_M, cameras: cameras? };
+    let true_depth_unit_m = Some(TRUE_DEPTH_UNIT_M);
+    let shared = Shared { seed: args.seed, split: args.split, depth_unit_m: DEPTH_UNIT_M, true_depth_unit_m, cameras: cameras? };
     let path = args.out.join(SHARED_FILE);
     std::fs::write(&path, serde_json::to_string_pretty(&shared)?).with_context(|| path.display().to_string())
 }

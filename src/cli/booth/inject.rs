@@ -99,7 +99,7 @@ pub fn run(args: &InjectArgs) -> Result<ExitCode> {
     ensure!(!pairs.is_empty(), "in none of {} captures an item was found that damage could be put into", jobs.len());
     write_table(&pairs, &args.out)?;
     write_references(&jobs, &pairs, &args.out)?;
-    let shared = Shared { seed: args.seed, split: Split::Test, depth_unit_m: DEPTH_UNIT_M, cameras: Vec::new() };
+    let shared = Shared { seed: args.seed, split: Split::Test, depth_unit_m: DEPTH_UNIT_M, true_depth_unit_m: None, cameras: Vec::new() };
     std::fs::write(args.out.join(SHARED_FILE), serde_json::to_string_pretty(&shared)?)?;
     if let Some(path) = &args.sheet {
         sheet(&pairs).save(path).with_context(|| path.display().to_string())?;

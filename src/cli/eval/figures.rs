@@ -169,7 +169,11 @@ impl Figures {
             item_iou: (!ious.is_empty()).then(|| ious.iter().sum::<f64>() / ious.len() as f64),
             calibration_error: expected_calibration_error(&bins),
             reliability: bins,
-            risk_coverage: risk_coverage(all.iter().map(|j| (certainty(j.score, threshold), (j.score > threshold) != j.damaged))),
+            risk_coverage: risk_coverage(all.iter().zip(verdicts).map(|(j, v)| {
+                // Where no item was found nothing is decided: the cell images again.
+                let sure = if v.found { certainty(j.score, threshold) } else { 0.0 };
+                (sure, (j.score > threshold) != j.damaged)
+            })),
             ms: Times { p50: percentile(&times, 0.5), p99: percentile(&times, 0.99) },
         }
     }

@@ -189,7 +189,8 @@ impl Judge {
             return Ok(());
         }
         let is_posed = self.format == Format::Mvtec;
-        let step = if is_posed { sample.references.len().div_ceil(MOST_POSED) } else { 1 };
+        // Of many that are taken alike an even choice; else the first, as the other counts of references have them, too.
+        let step = if is_posed { sample.references.len().div_ceil(self.most_references.min(MOST_POSED)) } else { 1 };
         let chosen = sample.references.iter().step_by(step.max(1)).take(self.most_references).enumerate();
         let pictures: Vec<Picture> = chosen.map(|(n, r)| pristine(n, r, is_posed)).collect::<Result<_>>()?;
         let cutouts: Vec<Cutout> = if is_posed { pictures.iter().map(|p| p.cutout.clone()).collect() } else { Vec::new() };

@@ -14,6 +14,7 @@ use clap::{Args, ValueEnum};
 use datasets::{Format, Sample, Split};
 use indicatif::{ProgressBar, ProgressStyle};
 use inspection::{Comparer, DEFAULT_DAMAGE_THRESHOLD, EngineKind, InspectionParams, Inspector, ModelChoice};
+use matching::MIN_PICTURES;
 
 use figures::Figures;
 use judge::{Judge, Verdict};
@@ -90,6 +91,9 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
         !args.fuse || args.submission.is_none(),
         "--submission wants a line a capture, and --fuse leaves one an item: give one of them"
     );
+    if let (Format::Mvtec, Some(most)) = (args.format, args.most_references.filter(|most| *most < MIN_PICTURES)) {
+        eprintln!("intact: fewer than {MIN_PICTURES} references do not show what varies: samples are only compared with {most}");
+    }
     let (mut samples, shared) = datasets::read(&args.dataset, args.format, args.split)?;
     ensure!(!samples.is_empty(), "{}: the split `{}` is empty", args.dataset.display(), args.split.name());
     if let Some(limit) = args.limit.filter(|l| *l < samples.len()) {

@@ -21,7 +21,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use vision::{ColorImage, HeatMap};
 
-use crate::patches::{PatchVerdict, shrunk};
+use crate::patches::{PatchVerdict, level, shrunk};
 use crate::{Cutout, MatchError};
 use bank::Bank;
 use blemish::blemished;
@@ -64,8 +64,8 @@ pub struct Surface {
     network: Perceptron,
     /// A pristine picture's worst, as those kept back show: the highest, and the spread.
     usual: (f32, f32),
-    /// The same of single pixels.
-    usual_pixel: f32,
+    /// The same of a picture's worst pixel.
+    usual_pixel: (f32, f32),
 }
 
 /// A picture, and the looks of its places.
@@ -96,7 +96,7 @@ impl Surface {
         let all = lessons?.into_iter().fold(Lesson::default(), Lesson::and);
         let width = all.examples.len() / all.labels.len().max(1);
         let network = Perceptron::learn(width, &all.examples, &all.labels, &mut ChaCha8Rng::seed_from_u64(0));
-        let mut surface = Surface { bank, template, network, usual: (0.0, 1.0), usual_pixel: 0.0 };
+        let mut surface = Surface { bank, template, network, usual: (0.0, 1.0), usual_pixel: (0.0, 1.0) };
         let odds: Result<Vec<Plane>, MatchError> = kept_back.par_iter().map(|s| surface.odds(s)).collect();
         surface.calibrate(&odds?);
         Ok(Some(surface))
@@ -109,12 +109,11 @@ impl Surface {
     pub fn judge(&self, picture: &Cutout) -> Result<PatchVerdict, MatchError> {
         let color = picture.color();
         let odds = self.odds(&Seen::of(color)?)?;
-        let level = |v: f32, usual: f32| 1.0 / (1.0 + (-(v - usual) / self.usual.1).exp());
         let (width, height) = (color.width() as usize, color.height() as usize);
         let at = |x: usize, y: usize| odds.data[(y * odds.height / height) * odds.width + x * odds.width / width];
         let map = (0..width * height).map(|i| level(at(i % width, i / width), self.usual_pixel)).collect();
         let map = HeatMap::new(color.width(), color.height(), map)?;
-        Ok(PatchVerdict { score: level(worst(&odds.data), self.usual.0), map })
+        Ok(PatchVerdict { score: level(worst(&odds.data), self.usual), map })
     }
 
     /// Logarithms of the odds of a blemish, smoothed, every [`STRIDE`] pixels.
@@ -129,13 +128,17 @@ impl Surface {
     }
 
     fn calibrate(&mut self, pristine: &[Plane]) {
-        let scores: Vec<f32> = pristine.iter().map(|p| worst(&p.data)).collect();
-        let n = scores.len().max(1) as f32;
-        let mean = scores.iter().sum::<f32>() / n;
-        let spread = (scores.iter().map(|s| (s - mean) * (s - mean)).sum::<f32>() / n).sqrt();
-        self.usual = (scores.iter().copied().fold(f32::MIN, f32::max), spread.max(0.3));
-        self.usual_pixel = pristine.iter().flat_map(|p| &p.data).copied().fold(f32::MIN, f32::max);
+        self.usual = usual(pristine.iter().map(|p| worst(&p.data)).collect());
+        self.usual_pixel = usual(pristine.iter().map(|p| p.data.iter().copied().fold(f32::MIN, f32::max)).collect());
     }
+}
+
+/// The most of pristine pictures' log-odds, and their spread.
+fn usual(values: Vec<f32>) -> (f32, f32) {
+    let n = values.len().max(1) as f32;
+    let mean = values.iter().sum::<f32>() / n;
+    let spread = (values.iter().map(|s| (s - mean) * (s - mean)).sum::<f32>() / n).sqrt();
+    (values.into_iter().fold(f32::MIN, f32::max), spread.max(0.3))
 }
 
 impl Seen {
