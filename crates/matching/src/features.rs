@@ -69,9 +69,10 @@ pub(crate) struct Place {
 #[derive(Clone, Debug, Default)]
 pub struct Features {
     pub(crate) places: Vec<Place>,
-    /// [`DESCRIPTOR`] numbers a feature. Whole numbers up to [`NORM`]: their products sum without rounding in `f32`, so
-    /// that a similarity does not depend on the order of the sum, the processor or the number of threads.
-    descriptors: Vec<f32>,
+    /// A row a feature, a column each of its [`DESCRIPTOR`] numbers; stored column after column, as the product reads them fastest. Whole
+    /// numbers up to [`NORM`]: their products sum without rounding in `f32`, so that a similarity does not depend on the order of
+    /// the sum, the processor or the number of threads.
+    descriptors: DMatrix<f32>,
 }
 
 impl Features {
@@ -115,24 +116,20 @@ impl Features {
             let by_place = place(a).partial_cmp(&place(b)).unwrap_or(std::cmp::Ordering::Equal);
             b.response().total_cmp(&a.response()).then(by_place)
         });
-        let mut features = Self::default();
-        for (keypoint, row) in order {
-            features.places.push(Place {
-                x: keypoint.pt().x * to_cutout.0,
-                y: keypoint.pt().y * to_cutout.1,
-                size_px: keypoint.size() * to_cutout.0,
-                angle_rad: keypoint.angle().to_radians(),
-            });
-            features.descriptors.extend(root_sift(row));
-        }
-        Ok(features)
+        let place = |keypoint: &KeyPoint| Place {
+            x: keypoint.pt().x * to_cutout.0,
+            y: keypoint.pt().y * to_cutout.1,
+            size_px: keypoint.size() * to_cutout.0,
+            angle_rad: keypoint.angle().to_radians(),
+        };
+        let descriptors = DMatrix::from_row_iterator(order.len(), DESCRIPTOR, order.iter().flat_map(|(_, row)| root_sift(row)));
+        Ok(Self { places: order.iter().map(|(keypoint, _)| place(keypoint)).collect(), descriptors })
     }
 
     /// Those whose place `is_inside` accepts, given column and row in pixels.
     pub(crate) fn filtered(&self, is_inside: impl Fn(f32, f32) -> bool) -> Self {
-        let kept = self.places.iter().zip(self.descriptors.chunks_exact(DESCRIPTOR)).filter(|(p, _)| is_inside(p.x, p.y));
-        let (places, descriptors): (Vec<Place>, Vec<&[f32]>) = kept.map(|(p, d)| (*p, d)).unzip();
-        Self { places, descriptors: descriptors.concat() }
+        let kept: Vec<usize> = (0..self.len()).filter(|i| is_inside(self.places[*i].x, self.places[*i].y)).collect();
+        Self { places: kept.iter().map(|i| self.places[*i]).collect(), descriptors: self.descriptors.select_rows(&kept) }
     }
 
     /// The features as bytes, to be kept beside a reference's picture; [`Features::from_bytes`] reads them back.
@@ -143,7 +140,8 @@ impl Features {
         for place in &self.places {
             [place.x, place.y, place.size_px, place.angle_rad].iter().for_each(|v| bytes.extend(v.to_le_bytes()));
         }
-        bytes.extend(self.descriptors.iter().map(|v| *v as u8));
+        // Feature after feature.
+        bytes.extend(self.descriptors.row_iter().flat_map(|row| row.iter().map(|v| *v as u8).collect::<Vec<_>>()));
         bytes
     }
 
@@ -161,14 +159,9 @@ impl Features {
             .chunks_exact(PLACE_BYTES)
             .map(|p| Place { x: number(p), y: number(&p[4..]), size_px: number(&p[8..]), angle_rad: number(&p[12..]) })
             .collect();
-        Some(Self { places, descriptors: descriptors.iter().map(|v| f32::from(*v)).collect() })
+        Some(Self { places, descriptors: DMatrix::from_row_iterator(count, DESCRIPTOR, descriptors.iter().map(|v| f32::from(*v))) })
     }
 
-    /// The descriptors of the first `limit` features.
-    fn strongest(&self, limit: usize) -> (usize, &[f32]) {
-        let n = self.len().min(limit);
-        (n, self.descriptors.get(..n * DESCRIPTOR).unwrap_or_default())
-    }
 }
 
 /// Hellinger kernel: L1-normalised, then the square root, which makes the L2 norm 1 (here [`NORM`]).
@@ -180,18 +173,17 @@ fn root_sift(row: &[f32]) -> impl Iterator<Item = f32> + '_ {
 /// Cosine similarities times [`NORM`]²: a column for each of the item's first `item_limit` features, a row for each of the
 /// reference's first `reference_limit`.
 fn similarities(item: &Features, reference: &Features, item_limit: usize, reference_limit: usize) -> DMatrix<f32> {
-    let ((items, columns), (references, rows)) = (item.strongest(item_limit), reference.strongest(reference_limit));
+    let (items, references) = (item.len().min(item_limit), reference.len().min(reference_limit));
+    let rows = reference.descriptors.rows(0, references);
     let mut out = DMatrix::zeros(references, items);
     if items <= FEW || references <= FEW {
-        for (i, column) in columns.chunks_exact(DESCRIPTOR).enumerate() {
-            for (j, row) in rows.chunks_exact(DESCRIPTOR).enumerate() {
-                out[(j, i)] = row.iter().zip(column).map(|(a, b)| a * b).sum();
-            }
+        for ((j, i), out) in (0..items).flat_map(|i| (0..references).map(move |j| (j, i))).zip(out.iter_mut()) {
+            *out = rows.row(j).dot(&item.descriptors.row(i));
         }
     } else {
-        let (descriptor, one) = (Dyn(DESCRIPTOR), Dyn(1));
-        let rows = MatrixView::from_slice_with_strides_generic(rows, Dyn(references), descriptor, descriptor, one);
-        let columns = MatrixView::from_slice_with_strides_generic(columns, descriptor, Dyn(items), one, descriptor);
+        // The item's transposed, without moving a number.
+        let (columns, one, all) = (item.descriptors.as_slice(), Dyn(1), Dyn(item.len()));
+        let columns = MatrixView::from_slice_with_strides_generic(columns, Dyn(DESCRIPTOR), Dyn(items), all, one);
         out.gemm(1.0, &rows, &columns, 0.0);
     }
     out
@@ -245,12 +237,11 @@ mod tests {
     fn pairs_do_not_depend_on_how_many_are_multiplied_at_once() {
         let all = Features::of(&squares(), &FeatureOptions::default()).unwrap();
         for (items, references) in [(1, 2), (3, 40), (9, 9), (40, 3), (40, 40)] {
-            let (item, reference) = (all.strongest(items).1, all.strongest(references).1);
             let found = similarities(&all, &all, items, references);
-            for (i, a) in item.chunks_exact(DESCRIPTOR).enumerate() {
-                for (j, b) in reference.chunks_exact(DESCRIPTOR).enumerate() {
-                    assert_eq!(found[(j, i)], a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>());
-                }
+            assert_eq!(found.shape(), (references, items));
+            for (j, i) in (0..references).flat_map(|j| (0..items).map(move |i| (j, i))) {
+                let (a, b) = (all.descriptors.row(i), all.descriptors.row(j));
+                assert_eq!(found[(j, i)], a.iter().zip(b.iter()).map(|(a, b)| a * b).sum::<f32>());
             }
         }
     }

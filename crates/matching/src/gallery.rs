@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::appearance::Appearance;
@@ -365,10 +366,13 @@ impl Gallery {
             .unwrap_or_else(|_| self.asked(candidates).collect());
         let mut best: BTreeMap<&str, Evidence> = BTreeMap::new();
         let mut in_full = 0;
-        for (glance, reference) in self.first_look(item, asked) {
+        let looked = self.first_look(item, asked);
+        let mut ahead = self.matched_ahead(item, &looked);
+        for (glance, reference) in looked {
+            let matched = ahead.next();
             let found = if in_full < self.options.matched_references && !is_decided(&best, &reference.product, glance) {
                 in_full += 1;
-                match_view(item, reference, LookAt::All)
+                matched.unwrap_or_else(|| match_view(item, reference, LookAt::All))
             } else {
                 None
             };
@@ -382,12 +386,25 @@ impl Gallery {
         rank(best)
     }
 
+    /// What the first references say in full: of the very first alone where it leaves no doubt, else of as many as may be asked for, side
+    /// by side. Whether they are asked for is decided one after another; what is matched in vain costs nothing but a core that waited.
+    fn matched_ahead(&self, item: &Item, looked: &[(f32, &Reference)]) -> impl Iterator<Item = Option<Consensus>> + use<> {
+        let match_all = |(_, reference): &(f32, &Reference)| match_view(item, reference, LookAt::All);
+        let (first, rest) = looked.split_at(looked.len().min(1));
+        let mut matched: Vec<Option<Consensus>> = first.iter().map(match_all).collect();
+        if !matched.iter().flatten().any(|found| found.pairs.len() as u32 >= DECISIVE_FEATURES) {
+            let more = rest.len().min(self.options.matched_references.saturating_sub(1));
+            matched.par_extend(rest[..more].par_iter().map(match_all));
+        }
+        matched.into_iter()
+    }
+
     /// References by how many of the item's strongest features they explain, most first: those are matched in full first.
     fn first_look<'a>(&self, item: &Item, references: Vec<&'a Reference>) -> Vec<(f32, &'a Reference)> {
         if references.len() <= 2 {
             return references.into_iter().map(|r| (0.0, r)).collect();
         }
-        let mut scored: Vec<(f32, &Reference)> = references.into_iter().map(|r| (glance(item, r, &self.options), r)).collect();
+        let mut scored: Vec<(f32, &Reference)> = references.into_par_iter().map(|r| (glance(item, r, &self.options), r)).collect();
         scored.sort_by(|a, b| b.0.total_cmp(&a.0));
         scored
     }
