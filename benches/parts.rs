@@ -109,7 +109,8 @@ fn plumbing(c: &mut Criterion) {
             frames += assembler.push_info(0, stamp_ns, ()).unwrap().frames.len();
         });
     });
-    assert!(frames > 0, "frames were not put together");
+    // Nothing was asked for where only other benches run.
+    assert!(frames > 0 || stamp_ns == 0, "frames were not put together");
     let context = Context::new(ContextOptions::in_process()).unwrap();
     let node = context.node(NodeOptions::new("bench")).unwrap();
     let heard = Arc::new(AtomicU64::new(0));
@@ -122,8 +123,9 @@ fn plumbing(c: &mut Criterion) {
     let publisher = node.publisher::<Image>("image", Qos::sensor()).unwrap();
     let image = Arc::new(Image { width: 1280, height: 720, step: 3840, data: vec![7; 1280 * 720 * 3], ..Image::default() });
     group.bench_function("publish_to_callback_2.76_MB", |b| b.iter(|| publisher.publish(Arc::clone(&image)).unwrap()));
-    assert!(heard.load(Ordering::Relaxed) > 0, "nothing was heard");
     group.finish();
+    // Nothing was published where only other benches run.
+    assert!(heard.load(Ordering::Relaxed) > 0 || stamp_ns == 0, "nothing was heard");
 }
 
 criterion_group!(parts, perception, gallery, wire, plumbing);

@@ -151,13 +151,18 @@ fn beyond(a: &Mat, b: &Mat, tolerance_px: i32, area_px: f32, is_extra: bool) -> 
     imgproc::find_contours_def(&far, &mut contours, imgproc::RETR_EXTERNAL, imgproc::CHAIN_APPROX_NONE)?;
     let mut parts = Vec::new();
     for contour in &contours {
+        let bbox = imgproc::bounding_rect(&contour)?;
+        // Most are specks; a part is no larger than its box.
+        if (bbox.area() as f32) < MIN_PART * area_px {
+            continue;
+        }
         let mut inside = Mat::new_rows_cols_with_default(far.rows(), far.cols(), CV_8UC1, Scalar::all(0.0))?;
-        imgproc::fill_poly_def(&mut inside, &Vector::<Vector<Point>>::from_iter([contour.clone()]), Scalar::all(255.0))?;
+        imgproc::fill_poly_def(&mut inside, &Vector::<Vector<Point>>::from_iter([contour]), Scalar::all(255.0))?;
         let mut own = Mat::default();
         opencv::core::bitwise_and_def(&inside, &far, &mut own)?;
-        let share = own.data_bytes()?.iter().filter(|v| **v > 0).count() as f32 / area_px;
+        let share = opencv::core::count_non_zero(&own)? as f32 / area_px;
         if share >= MIN_PART {
-            parts.push(Part { is_extra, bbox: imgproc::bounding_rect(&contour)?, share });
+            parts.push(Part { is_extra, bbox, share });
         }
     }
     Ok(parts)
