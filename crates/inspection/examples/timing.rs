@@ -1,14 +1,18 @@
-//! Times the stages of an inspection on generated 1280×720 frames, with and without the empty tray's picture.
+//! Times the stages of an inspection on generated 1280×720 frames, with and without the empty tray's picture, and the bare network beside
+//! it where one scores.
 //!
 //! ```text
-//! cargo run -p inspection --example timing -- [--frames 40] [--size 1280x720]
+//! cargo run -p inspection --example timing -- [--frames 40] [--size 1280x720] [--model classical|builtin|FILE.onnx] [--engine tract|ort]
+//!     [--colour-alone]
 //! ```
+//!
+//! The built-in network scores items without depth: it is asked with `--model builtin --colour-alone`.
 
 use std::error::Error;
 use std::time::Instant;
 
 use booth::{Booth, BoothSpec};
-use inspection::{EmptyTray, InspectionParams, Inspector, Models};
+use inspection::{EmptyTray, Engine, EngineKind, InspectionParams, Inspector, ModelChoice};
 use vision::RgbdFrame;
 
 fn argument(name: &str) -> Option<String> {
@@ -21,10 +25,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (width, height) = size.split_once('x').ok_or("--size WIDTHxHEIGHT")?;
     let booth = Booth::new(BoothSpec { seed: 5, width: width.parse()?, height: height.parse()?, ..BoothSpec::default() })?;
     let empty = EmptyTray::new(booth.background());
-    let views: Vec<RgbdFrame> = (0..8).map(|i| booth.capture(i).frame).collect();
+    let colour_alone = std::env::args().any(|a| a == "--colour-alone");
+    let seen = |frame: RgbdFrame| if colour_alone { RgbdFrame { depth: None, ..frame } } else { frame };
+    let views: Vec<RgbdFrame> = (0..8).map(|i| seen(booth.capture(i).frame)).collect();
+    let engine: EngineKind = argument("--engine").unwrap_or_else(|| "tract".to_owned()).parse()?;
+    let models = ModelChoice::from(argument("--model").as_deref().unwrap_or("classical")).load(engine)?;
     let mut params = InspectionParams::default();
     params.segmentation.one_item = true;
-    let inspector = Inspector { params, models: Models::default() };
+    let inspector = Inspector { params, models };
     for (what, background) in [("no background", None), ("background", Some(&empty))] {
         let mut stages: Vec<(&str, Vec<f64>)> = vec![("segment", Vec::new()), ("score", Vec::new()), ("finish", Vec::new())];
         let mut all = Vec::new();
@@ -44,8 +52,31 @@ fn main() -> Result<(), Box<dyn Error>> {
         for (stage, times) in &mut stages {
             println!("  {}", summary(stage, times));
         }
+        if let Some(network) = inspector.models.of(!colour_alone) {
+            let (mut bare, whole) = (bare(network.as_ref(), frames)?, median(&mut all));
+            println!("  {}", summary("network", &mut bare));
+            println!("  {} by {}: {:.2} times the bare network", network.model(), network.name(), whole / median(&mut bare));
+        }
     }
     Ok(())
+}
+
+/// The network alone, on a grey input, milliseconds.
+fn bare(network: &dyn Engine, frames: usize) -> Result<Vec<f64>, Box<dyn Error>> {
+    let contract = network.contract();
+    let input = vec![0.5; contract.channels * contract.height * contract.width];
+    let mut times = Vec::new();
+    for _ in 0..frames {
+        let from = Instant::now();
+        network.run(&input)?;
+        times.push(from.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(times)
+}
+
+fn median(ms: &mut [f64]) -> f64 {
+    ms.sort_unstable_by(f64::total_cmp);
+    ms.get(ms.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn summary(what: &str, ms: &mut [f64]) -> String {

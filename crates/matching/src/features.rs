@@ -161,7 +161,6 @@ impl Features {
             .collect();
         Some(Self { places, descriptors: DMatrix::from_row_iterator(count, DESCRIPTOR, descriptors.iter().map(|v| f32::from(*v))) })
     }
-
 }
 
 /// Hellinger kernel: L1-normalised, then the square root, which makes the L2 norm 1 (here [`NORM`]).
