@@ -5,7 +5,7 @@
 //! high thing lies elsewhere under the camera shears nothing: outlines are told and raise the score a little, and never alarm alone.
 
 use nalgebra::Matrix3;
-use opencv::core::{CV_8UC1, Mat, MatTraitConst, MatTraitConstManual, Point, Scalar, Size, Vector};
+use opencv::core::{CV_8UC1, Mat, MatTraitConst, Point, Scalar, Size, Vector};
 use opencv::imgproc;
 
 use crate::findings::{Finding, FindingKind, in_cutout};
