@@ -2,7 +2,7 @@
 # All of them share one build profile (dev: optimised dependencies, optimised code, line numbers in backtraces).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench train train-comparison finetune exam real-exam clean
+.PHONY: help setup demo test lint bench train train-comparison train-embedding finetune exam real-exam clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -30,6 +30,9 @@ train: ## the damage network from nothing (training/README.md); SAMPLES=3000000 
 
 train-comparison: ## the network that judges an item beside its reference, from nothing; an hour and a half on two cores
 	@tools/train.sh comparison
+
+train-embedding: ## the network by whose vectors products are told apart, from nothing; an hour on two cores
+	@tools/train.sh embedding
 
 finetune: ## the damage network on your own captures: DATASET=path FORMAT=kaputt|booth
 	@tools/train.sh finetune "$(DATASET)" "$(FORMAT)"

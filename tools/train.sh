@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From nothing to a released damage model, from the released one to a user's own, or the frozen exam:
-# `tools/train.sh [comparison | finetune DATASET FORMAT | exam ARGUMENTS… | real-exam ARGUMENTS…]`.
+# `tools/train.sh [comparison | embedding | finetune DATASET FORMAT | exam ARGUMENTS… | real-exam ARGUMENTS…]`.
 source "$(dirname "$0")/lib.sh"
 VENV=.venv-train
 PYTHON=$VENV/bin/python
@@ -35,6 +35,11 @@ elif [ "${1:-}" = comparison ]; then
     PAIRS=${PAIRS:-out/pairs}
     step "what it learns from" "start again to go on; delete $PAIRS to begin anew" $PYTHON training/prepare_pairs.py --out "$PAIRS"
     step "training" "see the message above" $PYTHON training/pairs.py --pairs "$PAIRS" --samples "${SAMPLES:-110000}"
+    step "intact with the new weights" "the compiler's first error above names what is missing" cargo build --workspace --locked
+elif [ "${1:-}" = embedding ]; then
+    LOOKS=${LOOKS:-out/looks}
+    step "what it learns from" "start again to go on; delete $LOOKS to begin anew" $PYTHON training/prepare_embedding.py --out "$LOOKS"
+    step "training" "start again to go on where it stopped" $PYTHON training/embedding.py --looks "$LOOKS" --samples "${SAMPLES:-600000}"
     step "intact with the new weights" "the compiler's first error above names what is missing" cargo build --workspace --locked
 elif [ "${1:-}" = finetune ]; then
     [ $# -eq 3 ] || { echo "give DATASET and FORMAT (kaputt or booth)" >&2 && exit 2; }

@@ -112,7 +112,7 @@ pub fn run(args: InspectArgs) -> Result<ExitCode> {
     watch.lap("load");
     let models = ModelChoice::from(args.model.as_str()).load(args.engine)?;
     let segmentation = SegmentationParams { one_item: args.one_item, ..SegmentationParams::default() };
-    let inspector = Inspector { params: InspectionParams { segmentation, damage_threshold: args.threshold }, models };
+    let inspector = Inspector { params: InspectionParams { segmentation, damage_threshold: args.threshold }, models, embedding: None };
     watch.lap("model");
     let inspection = inspector.inspect(&frame, background.as_ref(), &mut |stage| watch.lap(stage))?;
     let matches = match &args.references {
@@ -159,7 +159,7 @@ fn compare(dir: &Path, frame: &RgbdFrame, inspection: &Inspection, engine: Engin
             for r in loaded.skipped.iter().chain(&rejected) {
                 eprintln!("intact: reference {} is left out: {}", r.picture, r.reason);
             }
-            gallery
+            gallery.with_embedder(gallery::built_in_embedder(engine)?)
         }
     };
     let comparer = Comparer::load(engine)?;

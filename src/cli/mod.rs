@@ -21,6 +21,7 @@ mod eval;
 mod gallery;
 mod inspect;
 mod listed;
+mod looks;
 mod pairs;
 mod params;
 mod provenance;
@@ -60,6 +61,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Cut a data set into what a damage model sees of each item, for training.
     Crops(crops::CropsArgs),
+    /// Cut out items and their references as the embedding network sees them, for training.
+    Looks(looks::LooksArgs),
     /// Lay references over the items of a data set, as the comparing network sees the two, for training.
     Pairs(pairs::PairsArgs),
     /// The products that the cell knows: enrol, identify, verify.
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::Booth(command) => booth::run(command),
         Command::Eval(args) => eval::run(&args),
         Command::Crops(args) => crops::run(&args),
+        Command::Looks(args) => looks::run(&args),
         Command::Pairs(args) => pairs::run(&args),
         Command::Gallery(command) => gallery::run(command),
         Command::Params(args) => params::run(args),

@@ -123,7 +123,7 @@ fn row(sample: &Sample, gallery: &Gallery, perception: &Inspector, trays: &[Empt
     let frame = load_rgbd(&sample.color, depth, sample.fx_fy_cx_cy)?;
     let mut params = perception.params.clone();
     params.segmentation.one_item = sample.one_item;
-    let inspector = Inspector { params, models: perception.models.clone() };
+    let inspector = Inspector { params, models: perception.models.clone(), embedding: None };
     let found = inspector.inspect(&frame, trays.get(sample.camera), &mut |_| ())?;
     let Some(item) = found.items.iter().max_by_key(|i| i.area_px) else { return Ok(None) };
     let (cutout, rect) = if is_photograph {

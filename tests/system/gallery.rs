@@ -132,7 +132,10 @@ fn identifies_and_verifies_before_an_unknown_background() {
 fn keeps_retires_rolls_back_exports_and_checks() {
     Desk::each("keeps_retires_rolls_back_exports_and_checks", |desk| {
         let side = desk.save("side.png", &print(3, 180, 140));
-        assert_eq!(desk.run(&["enrol", "--product", "tea", &side])[0]["reference"], "side");
+        let measured = ["enrol", "--product", "tea", &side, "--size-mm", "55x203x101", "--light", "north window"];
+        assert_eq!(desk.run(&measured)[0]["reference"], "side");
+        let (code, _, said) = desk.fails(&["enrol", "--product", "tea", &side, "--size-mm", "large"]);
+        assert!(code == Some(2) && said.contains("203x101x55"), "{said}");
         assert_eq!(desk.run(&["enrol", "--product", "tea", &side])[0]["state"], "known", "enrolling twice is no second reference");
         let active = || desk.run(&["list"]).iter().find(|p| p["product"] == "tea").unwrap()["active"].as_u64().unwrap();
         assert_eq!(active(), 2);
@@ -146,7 +149,11 @@ fn keeps_retires_rolls_back_exports_and_checks() {
         assert!(code == Some(2) && said.contains("design 7 of tea"), "{said}");
         let shown = &desk.run(&["show", "tea"])[0];
         assert_eq!((shown["references"].as_array().unwrap().len(), shown["history"].as_array().unwrap().len()), (2, 4), "{shown}");
+        let known = shown["references"].as_array().unwrap().iter().find(|r| r["name"] == "side").unwrap();
+        assert_eq!((&known["size_mm"], &known["light"]), (&"203.0x101.0x55.0".into(), &"north window".into()));
         assert_eq!(desk.run(&["export", &desk.path("out")])[0]["written"], 3);
+        let list = std::fs::read_to_string(desk.path("out/references.jsonl")).unwrap();
+        assert!(list.lines().any(|l| l.contains("203.0x101.0x55.0") && l.contains("north window")), "{list}");
         assert!(Path::new(&desk.path("out/tea/side.png")).is_file());
         assert_eq!(desk.run(&["check"])[0]["ok"], true);
     });
@@ -213,6 +220,12 @@ fn enrols_the_items_of_a_bag() {
                 assert!(why.contains("perception sees damage") || why.contains("items are in view"), "{line}");
             }
         }
+    }
+    let sizes = intact(&["gallery", "show", items[0]["product"].as_str().unwrap(), "--gallery", &desk.url(), "--json"]);
+    for reference in json_lines(&String::from_utf8_lossy(&sizes.stdout)).iter().flat_map(|l| l["references"].as_array().cloned().unwrap()) {
+        let size = reference["size_mm"].as_str().expect("depth measured it");
+        let sides: Vec<f32> = size.split('x').map(|s| s.parse().unwrap()).collect();
+        assert!(sides.len() == 3 && (20.0..600.0).contains(&sides[0]), "{reference}");
     }
     let right = enrolled.iter().filter(|(_, own, _)| *own).count();
     assert!(right >= 4, "the whole items are enrolled: {enrolled:?}");

@@ -16,6 +16,7 @@ fn learn_something(desk: &Desk) {
             name: Some(format!("learned-{n}")),
             cutout: matching::Cutout::whole(color),
             camera: String::new(),
+            light: String::new(),
             provenance: format!("item {n}"),
             version,
             state: State::Quarantined,

@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let models = ModelChoice::from(argument("--model").as_deref().unwrap_or("classical")).load(engine)?;
     let mut params = InspectionParams::default();
     params.segmentation.one_item = true;
-    let inspector = Inspector { params, models };
+    let inspector = Inspector { params, models, embedding: None };
     for (what, background) in [("no background", None), ("background", Some(&empty))] {
         let mut stages: Vec<(&str, Vec<f64>)> = vec![("segment", Vec::new()), ("score", Vec::new()), ("finish", Vec::new())];
         let mut all = Vec::new();

@@ -66,7 +66,7 @@ impl Comparer {
         let score = score.ok_or_else(|| InspectionError::ModelRun("it gave no `scores`".to_owned()))?;
         let (rows, columns) = contract.map.unwrap_or((1, 1));
         let map =
-            HeatMap::new(columns as u32, rows as u32, output.damage).map_err(|e| InspectionError::ModelRun(format!("its map: {e}")))?;
+            HeatMap::new(columns as u32, rows as u32, output.values).map_err(|e| InspectionError::ModelRun(format!("its map: {e}")))?;
         Ok(Rejudged { score, map })
     }
 }

@@ -5,6 +5,7 @@ use vision::{HeatMap, LabelMask, Rect, RgbdFrame};
 use crate::InspectionError;
 use crate::damage::{self, Assessment, Relief};
 use crate::defect::{DEFAULT_DAMAGE_THRESHOLD, Defect};
+use crate::embedding::EmbeddingNet;
 use crate::engine::Models;
 use crate::model_input::View;
 use crate::model_score;
@@ -46,6 +47,8 @@ pub struct InspectedItem {
     pub pick: Option<PickPoint>,
     /// Extent along its principal axes and above the support, metres; zeros when unknown.
     pub size_m: [f32; 3],
+    /// A vector of unit length by which products are told apart; empty without a network for it.
+    pub embedding: Vec<f32>,
 }
 
 /// What was seen of one frame.
@@ -76,6 +79,8 @@ pub struct Inspector {
     pub params: InspectionParams,
     /// What scores in place of classical cues.
     pub models: Models,
+    /// What says how items look.
+    pub embedding: Option<EmbeddingNet>,
 }
 
 /// Inspects one frame with classical cues.
@@ -86,7 +91,7 @@ pub struct Inspector {
 /// # Errors
 /// When the pictures differ in size.
 pub fn inspect(frame: &RgbdFrame, background: Option<&EmptyTray>, params: &InspectionParams) -> Result<Inspection, InspectionError> {
-    Inspector { params: params.clone(), models: Models::default() }.inspect(frame, background, &mut |_| ())
+    Inspector { params: params.clone(), ..Inspector::default() }.inspect(frame, background, &mut |_| ())
 }
 
 impl Inspector {
@@ -110,8 +115,11 @@ impl Inspector {
         // Of a frame without items too it is said who would have scored them.
         let mut scorer = self.models.of(found.segmentation.used_depth);
         for instance in &found.segmentation.instances {
-            let (quality, (relief, assessment)) =
-                rayon::join(|| quality::of_item(frame, &found.segmentation, instance, suspect), || self.assess(frame, &found, instance));
+            let quality_of = || quality::of_item(frame, &found.segmentation, instance, suspect);
+            let (embedding, (quality, (relief, assessment))) = rayon::join(
+                || self.embed(frame, &found.segmentation.mask, instance),
+                || rayon::join(quality_of, || self.assess(frame, &found, instance)),
+            );
             let assessment = assessment?;
             scorer = scorer.or(self.models.of(relief.is_some()));
             assessment.draw(&mut heatmap);
@@ -127,6 +135,7 @@ impl Inspector {
                 quality,
                 pick: measured.and_then(|r| pick_point(&found.cells, r, support)),
                 size_m: measured.map_or([0.0; 3], |r| size_m(&found.cells, r, support)),
+                embedding: embedding?,
             });
         }
         on_stage("score");
@@ -146,6 +155,13 @@ impl Inspector {
 }
 
 impl Inspector {
+    fn embed(&self, frame: &RgbdFrame, mask: &LabelMask, instance: &Instance) -> Result<Vec<f32>, InspectionError> {
+        let (Some(net), Some(color), Some(labels)) = (&self.embedding, frame.color.crop(instance.bbox), mask.crop(instance.bbox)) else {
+            return Ok(Vec::new());
+        };
+        let foreground: Vec<u8> = labels.data().iter().map(|l| u8::from(*l == instance.id)).collect();
+        net.embed(&color, &foreground)
+    }
     /// The relief of one item, when it has depth, and its scores.
     fn assess(&self, frame: &RgbdFrame, found: &Analysis, item: &Instance) -> (Option<Relief>, Result<Assessment, InspectionError>) {
         let relief = Relief::of(&found.cells, item.id);

@@ -11,6 +11,7 @@ mod bands;
 mod comparison;
 mod damage;
 mod defect;
+mod embedding;
 mod engine;
 mod error;
 mod grid;
@@ -26,7 +27,10 @@ mod segment;
 pub use comparison::{Comparer, Rejudged};
 pub use damage::CUE_NAMES;
 pub use defect::{DEFAULT_DAMAGE_THRESHOLD, Defect, DefectType, Severity};
-pub use engine::{Contract, Engine, EngineKind, ModelChoice, Models, OrtModel, Output, TractModel, built_in_models, load_onnxruntime};
+pub use embedding::{EMBEDDING_CHANNELS, EmbeddingNet, embedding_input};
+pub use engine::{
+    Contract, Engine, EngineKind, Gives, ModelChoice, Models, OrtModel, Output, TractModel, built_in_models, load_onnxruntime,
+};
 pub use error::InspectionError;
 pub use inspect::{InspectedItem, Inspection, InspectionParams, Inspector, inspect, measure_cues};
 pub use model_input::{ModelInput, model_inputs};

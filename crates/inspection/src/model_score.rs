@@ -25,7 +25,7 @@ pub(crate) fn assess(engine: &dyn Engine, view: &View<'_>, item: &Instance) -> R
 fn read(contract: &Contract, crop: Rect, output: &Output) -> Assessment {
     let mut assessment = Assessment::unknown();
     let size = contract.map.map_or(1, |(h, w)| h * w);
-    for (class, values) in output.damage.chunks_exact(size.max(1)).enumerate() {
+    for (class, values) in output.values.chunks_exact(size.max(1)).enumerate() {
         let slot = slot(contract, class);
         assessment.scores[slot] = top_mean(values);
         assessment.places[slot] = contract.map.map(|(h, w)| EvidenceMap {
@@ -68,6 +68,7 @@ fn top_mean(values: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Gives;
 
     #[test]
     fn maps_pool_to_their_strongest_region() {
@@ -79,10 +80,10 @@ mod tests {
 
     #[test]
     fn the_overall_score_stands_also_where_no_type_claims_it() {
-        let contract = Contract { channels: 3, height: 8, width: 8, classes: 7, map: None, scores: true };
+        let contract = Contract { gives: Gives::Damage, channels: 3, height: 8, width: 8, classes: 7, map: None, scores: true };
         let crop = Rect { x: 0, y: 0, w: 8, h: 8 };
         let said = |scores: [f32; 8]| {
-            let output = Output { damage: vec![0.0; 7], scores: Some(scores.to_vec()) };
+            let output = Output { values: vec![0.0; 7], scores: Some(scores.to_vec()) };
             read(&contract, crop, &output).overall()
         };
         assert_eq!(said([0.9, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]), 0.9);

@@ -6,7 +6,7 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use inspection::{EngineKind, Inspection, InspectionParams, Inspector, ModelChoice};
+use inspection::{EngineKind, Inspection, Inspector, ModelChoice};
 use rayon::prelude::*;
 use serde_json::Value;
 use vision::{ColorImage, RgbdFrame};
@@ -26,7 +26,7 @@ fn frame() -> RgbdFrame {
 
 fn inspect(kind: EngineKind) -> Inspection {
     let models = ModelChoice::BuiltIn.load(kind).unwrap();
-    Inspector { params: InspectionParams::default(), models }.inspect(&frame(), None, &mut |_| ()).unwrap()
+    Inspector { models, ..Inspector::default() }.inspect(&frame(), None, &mut |_| ()).unwrap()
 }
 
 /// What PyTorch said of the same file (`training/check.py --record`).
@@ -52,7 +52,7 @@ fn tract_says_what_pytorch_said_of_the_same_file() {
 #[test]
 fn many_frames_at_once_are_scored_alike() {
     let models = ModelChoice::BuiltIn.load(EngineKind::Tract).unwrap();
-    let inspector = Inspector { params: InspectionParams::default(), models };
+    let inspector = Inspector { models, ..Inspector::default() };
     let frame = frame();
     let score = |_: usize| inspector.inspect(&frame, None, &mut |_| ()).unwrap().damage_score;
     let alone = score(0);

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use inspection::{DefectType, Engine, InspectionError, InspectionParams, Inspector, TractModel};
+use inspection::{DefectType, Engine, InspectionError, Inspector, TractModel};
 use vision::{ColorImage, DepthImage, Intrinsics, RgbdFrame};
 
 /// Protobuf, as far as ONNX needs it.
@@ -130,7 +130,7 @@ fn a_segmenter_scores_types_and_places() {
     let model = TractModel::load(&file.0).unwrap();
     assert_eq!(model.contract().map, Some((64, 64)));
     assert!(model.model().contains("segmenter.onnx@"), "{}", model.model());
-    let inspector = Inspector { params: InspectionParams::default(), models: model.into() };
+    let inspector = Inspector { models: model.into(), ..Inspector::default() };
     let found = inspector.inspect(&frame(), None, &mut |_| ()).unwrap();
     assert_eq!(found.items.len(), 1);
     assert_eq!(found.engine, "tract");
@@ -144,14 +144,14 @@ fn a_segmenter_scores_types_and_places() {
 #[test]
 fn depth_is_the_fourth_channel() {
     let file = File::new("four.onnx", &red_segmenter(32, 4, "image", true));
-    let inspector = Inspector { params: InspectionParams::default(), models: TractModel::load(&file.0).unwrap().into() };
+    let inspector = Inspector { models: TractModel::load(&file.0).unwrap().into(), ..Inspector::default() };
     assert!(inspector.inspect(&frame(), None, &mut |_| ()).unwrap().damage_score > 0.9);
 }
 
 #[test]
 fn a_classifier_scores_damage_of_any_type() {
     let file = File::new("classifier.onnx", &mean_classifier(32));
-    let inspector = Inspector { params: InspectionParams::default(), models: TractModel::load(&file.0).unwrap().into() };
+    let inspector = Inspector { models: TractModel::load(&file.0).unwrap().into(), ..Inspector::default() };
     let found = inspector.inspect(&frame(), None, &mut |_| ()).unwrap();
     let scored: Vec<DefectType> = found.items[0].defects.iter().filter(|d| d.score > 0.5).map(|d| d.kind).collect();
     assert_eq!(scored, [DefectType::Superficial]);

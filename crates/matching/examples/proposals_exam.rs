@@ -53,7 +53,12 @@ fn references(booth: &Booth, product: &str) -> Result<Vec<Enrolled>> {
 }
 
 fn enrolled(product: &str, name: String, cutout: Cutout) -> Enrolled {
-    Enrolled { picture: Picture { product: product.to_owned(), name, cutout }, features: Some(Features::default()), is_partial: false }
+    Enrolled {
+        picture: Picture { product: product.to_owned(), name, cutout },
+        features: Some(Features::default()),
+        embedding: None,
+        is_partial: false,
+    }
 }
 
 /// A capture and the product that it shows.

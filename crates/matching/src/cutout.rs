@@ -3,7 +3,7 @@
 use opencv::core::MatTraitConstManual;
 use vision::{ColorImage, LabelMask, Rect};
 
-use crate::{MatchError, cv};
+use crate::{Extent, MatchError, cv};
 
 /// Largest difference from the border's colour, grey levels per channel, that still is background.
 const BORDER_TOLERANCE: i32 = 14;
@@ -18,13 +18,15 @@ pub struct Cutout {
     color: ColorImage,
     /// 255 where the thing is, 0 elsewhere; one byte a pixel.
     foreground: Vec<u8>,
+    /// Where it was measured.
+    extent: Option<Extent>,
 }
 
 impl Cutout {
     /// The whole picture is the thing.
     pub fn whole(color: ColorImage) -> Self {
         let foreground = vec![255; color.width() as usize * color.height() as usize];
-        Self { color, foreground }
+        Self { color, foreground, extent: None }
     }
 
     /// Takes the pixels where `mask` is not zero.
@@ -40,7 +42,7 @@ impl Cutout {
         if foreground.iter().all(|f| *f == 0) {
             return Err(MatchError::Empty);
         }
-        Ok(Self { color, foreground })
+        Ok(Self { color, foreground, extent: None })
     }
 
     /// Cuts one labelled instance out of a whole frame; `rect` is the part of the frame to keep.
@@ -57,9 +59,19 @@ impl Cutout {
     /// when the border is of nearly one colour. Otherwise the whole picture is the thing.
     pub fn without_plain_border(color: ColorImage) -> Self {
         match plain_background(&color) {
-            Some(foreground) => Self { color, foreground },
+            Some(foreground) => Self { color, foreground, extent: None },
             None => Self::whole(color),
         }
+    }
+
+    /// The same with the thing's size, as depth measured it.
+    pub fn with_extent(self, extent: Option<Extent>) -> Self {
+        Self { extent, ..self }
+    }
+
+    /// The thing's size; `None`: nobody measured it.
+    pub fn extent(&self) -> Option<Extent> {
+        self.extent
     }
 
     /// The colours.
@@ -95,7 +107,7 @@ impl Cutout {
         let (w, h) = (((f64::from(width) * scale).round() as i32).max(1), ((f64::from(height) * scale).round() as i32).max(1));
         let color = cv::to_color(&cv::resized(&cv::from_color(&self.color)?, w, h)?)?;
         let foreground = cv::resized_mask(&cv::from_bytes(width, height, &self.foreground)?, w, h)?;
-        Ok(Self { color, foreground: foreground.data_bytes()?.to_vec() })
+        Ok(Self { color, foreground: foreground.data_bytes()?.to_vec(), extent: self.extent })
     }
 
     /// Pixels of the thing.
@@ -124,7 +136,7 @@ impl Cutout {
         let rows = self.foreground.chunks_exact(width as usize).skip(y0 as usize).take(rect.h as usize);
         let foreground = rows.flat_map(|row| row.iter().skip(x0 as usize).take(rect.w as usize).copied()).collect();
         match self.color.crop(rect) {
-            Some(color) => (Self { color, foreground }, rect),
+            Some(color) => (Self { color, foreground, extent: self.extent }, rect),
             None => (self, whole),
         }
     }

@@ -18,6 +18,9 @@ pub enum MatchError {
     /// A buffer that the vision types refuse.
     #[error(transparent)]
     Image(#[from] vision::ImageError),
+    /// The network that makes embeddings failed.
+    #[error("the embedding network failed: {0}")]
+    Embedding(String),
     /// A failure inside OpenCV.
     #[error("OpenCV failed: {0}")]
     OpenCv(#[from] opencv::Error),

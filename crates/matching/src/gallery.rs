@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::appearance::Appearance;
 use crate::color::ColorSignature;
 use crate::consensus::{Consensus, consensus};
+use crate::embedding::{Embedder, Embedding, cosine};
 use crate::features::{FeatureOptions, Features, pairs};
 use crate::index::Index;
 use crate::{Cutout, MatchError};
@@ -22,6 +23,16 @@ pub(crate) const MAX_RATIO: f32 = 0.85;
 const HALF_EVIDENCE: f32 = 8.0;
 /// A rival product with more than this share of the best one's evidence makes the answer ambiguous.
 const RIVAL_SHARE: f32 = 0.7;
+/// An embedding like the reference's weighs as much as so much evidence of features, …
+const RESEMBLANCE_EVIDENCE: f32 = 5.0;
+/// … one at or below this cosine nothing. Alone it is no match.
+const RESEMBLANCE_FLOOR: f32 = 0.5;
+/// Features of a thing that looks otherwise may be a logo that products share: below the larger cosine they count for less, …
+const LOOKS_OTHERWISE: [f32; 2] = [0.2, 0.6];
+/// … for this share at least. Fitted, as the numbers above, on `examples/identity_exam.rs` (60 products, seed 4700).
+const SHARED_LOGO: f32 = 0.4;
+/// At first look it counts like so many agreeing features.
+const RESEMBLANCE_AT_GLANCE: f32 = 4.0;
 
 /// Agreeing features that leave no doubt: chance and shared logos do not reach them …
 const DECISIVE_FEATURES: u32 = 24;
@@ -48,13 +59,15 @@ pub struct Enrolled {
     pub picture: Picture,
     /// Its features, taken with the gallery's options; `None`: they are taken now.
     pub features: Option<Features>,
+    /// Its embedding, used where the gallery's network made it; else it is made anew.
+    pub embedding: Option<Embedding>,
     /// True when it shows a part of the product only, as what was learned does: units are not counted in it.
     pub is_partial: bool,
 }
 
 impl From<Picture> for Enrolled {
     fn from(picture: Picture) -> Self {
-        Self { picture, features: None, is_partial: false }
+        Self { picture, features: None, embedding: None, is_partial: false }
     }
 }
 
@@ -107,6 +120,8 @@ pub struct Item {
     pub(crate) cutout: Cutout,
     pub(crate) features: Features,
     pub(crate) color: ColorSignature,
+    /// Where the gallery has a network for it.
+    pub(crate) embedding: Option<Embedding>,
 }
 
 impl Item {
@@ -115,7 +130,12 @@ impl Item {
     /// # Errors
     /// When OpenCV fails.
     pub fn prepare(cutout: Cutout, options: &FeatureOptions) -> Result<Self, MatchError> {
-        Ok(Self { features: Features::of(&cutout, options)?, color: ColorSignature::of(&cutout), cutout })
+        Ok(Self { features: Features::of(&cutout, options)?, color: ColorSignature::of(&cutout), embedding: None, cutout })
+    }
+
+    /// Its embedding; `None` where the gallery has no network that makes one.
+    pub fn embedding(&self) -> Option<&Embedding> {
+        self.embedding.as_ref()
     }
 
     /// The item's picture.
@@ -148,13 +168,16 @@ pub(crate) struct Reference {
     /// True when it shows a part of the product only.
     pub is_partial: bool,
     /// Its countable units, once somebody has asked.
-    pub units: std::sync::OnceLock<Option<crate::units::Layout>>,
+    pub units: OnceLock<Option<crate::units::Layout>>,
+    /// The embedding that came with it, and the one that the gallery's network makes; `None` where it fails.
+    kept: Option<Embedding>,
+    embedding: OnceLock<Option<Embedding>>,
     digest: [u8; 32],
 }
 
 impl Reference {
     fn derive(enrolled: Enrolled, options: &GalleryOptions) -> Result<Self, MatchError> {
-        let Enrolled { picture: Picture { product, name, cutout }, features, is_partial } = enrolled;
+        let Enrolled { picture: Picture { product, name, cutout }, features, embedding: kept, is_partial } = enrolled;
         let mut hash = Sha256::new();
         for part in [product.as_bytes(), name.as_bytes(), cutout.color().data(), cutout.foreground()] {
             hash.update((part.len() as u64).to_le_bytes());
@@ -167,8 +190,25 @@ impl Reference {
         let color = ColorSignature::of(&cutout);
         let small = cutout.shrunk(options.compare_px * 3 / 2)?;
         let appearance = Appearance::of(&cutout)?;
-        let units = std::sync::OnceLock::new();
-        Ok(Self { product, name, cutout, small, features, color, appearance, is_partial, units, digest: hash.finalize().into() })
+        let digest = hash.finalize().into();
+        let (units, embedding) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { product, name, cutout, small, features, color, appearance, is_partial, units, kept, embedding, digest })
+    }
+
+    /// Makes its embedding, unless it is there.
+    fn embed(&self, embedder: &Embedder) -> Option<&Embedding> {
+        let kept = || self.kept.clone().filter(|kept| kept.model == embedder.model());
+        self.embedding.get_or_init(|| kept().or_else(|| embedder.embed(&self.cutout).ok())).as_ref()
+    }
+
+    /// Its embedding, where it was made.
+    pub fn embedding(&self) -> Option<&Embedding> {
+        self.embedding.get().and_then(Option::as_ref)
+    }
+
+    /// How alike an item and this look to the network, [-1, 1]; `None` where it was not asked.
+    pub fn resemblance(&self, seen: Option<&Embedding>) -> Option<f32> {
+        Some(cosine(&seen?.vector, &self.embedding()?.vector))
     }
 
     pub fn full_name(&self) -> String {
@@ -187,6 +227,8 @@ pub struct Candidate {
     pub agreeing: u32,
     /// That view, `<product>/<picture>`.
     pub reference: String,
+    /// Cosine of its embedding with the most alike view of the product, [-1, 1]; `None` where the gallery has no network for it.
+    pub resemblance: Option<f32>,
 }
 
 /// Which product an item is.
@@ -244,7 +286,9 @@ impl Identification {
 pub struct Gallery {
     pub(crate) references: Vec<Arc<Reference>>,
     options: GalleryOptions,
-    /// The references' looks, in their order, where there are enough references to need it.
+    /// Makes embeddings of items and references.
+    embedder: Option<Embedder>,
+    /// The references' embeddings, or their colours, in their order, where there are enough references to need it.
     pub(crate) looks: Option<Arc<Index>>,
     version: String,
 }
@@ -252,7 +296,7 @@ pub struct Gallery {
 impl Gallery {
     /// Enrols pictures; those that cannot be are named beside the gallery, never silently lost.
     pub fn new(pictures: impl IntoIterator<Item = impl Into<Enrolled>>, options: GalleryOptions) -> (Self, Vec<Rejected>) {
-        let mut gallery = Self { references: Vec::new(), options, looks: None, version: String::new() };
+        let mut gallery = Self { references: Vec::new(), options, embedder: None, looks: None, version: String::new() };
         let mut rejected = Vec::new();
         for enrolled in pictures.into_iter().map(Into::into) {
             let full_name = format!("{}/{}", enrolled.picture.product, enrolled.picture.name);
@@ -263,6 +307,18 @@ impl Gallery {
         }
         gallery.index();
         (gallery, rejected)
+    }
+
+    /// The same with a network that makes embeddings: they propose products, and support what features say.
+    pub fn with_embedder(mut self, embedder: Embedder) -> Self {
+        self.embedder = Some(embedder);
+        self.index();
+        self
+    }
+
+    /// The network that makes embeddings.
+    pub fn embedder(&self) -> Option<&Embedder> {
+        self.embedder.as_ref()
     }
 
     /// This gallery and one more picture; a picture of the same product and name is replaced.
@@ -302,6 +358,11 @@ impl Gallery {
         let mut hash = Sha256::new();
         self.references.iter().for_each(|r| hash.update(r.digest));
         self.version = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        if let Some(embedder) = &self.embedder {
+            self.references.par_iter().for_each(|r| {
+                r.embed(embedder);
+            });
+        }
         self.looks = (self.references.len() > self.options.proposals_above).then(|| Arc::new(self.index_of_looks()));
     }
 
@@ -342,9 +403,22 @@ impl Gallery {
     /// Derives what identification and comparison need, with this gallery's options.
     ///
     /// # Errors
-    /// When OpenCV fails.
+    /// When OpenCV or the network fails.
     pub fn prepare(&self, cutout: Cutout) -> Result<Item, MatchError> {
-        Item::prepare(cutout, &self.options.features)
+        self.prepare_embedded(cutout, None)
+    }
+
+    /// The same where its embedding is there already; one of another network than the gallery's is made anew.
+    ///
+    /// # Errors
+    /// When OpenCV or the network fails.
+    pub fn prepare_embedded(&self, cutout: Cutout, known: Option<Embedding>) -> Result<Item, MatchError> {
+        let mut item = Item::prepare(cutout, &self.options.features)?;
+        if let Some(embedder) = &self.embedder {
+            let known = known.filter(|known| known.model == embedder.model());
+            item.embedding = Some(known.map_or_else(|| embedder.embed(&item.cutout), Ok)?);
+        }
+        Ok(item)
     }
 
     /// The references of `candidates`, or all.
@@ -376,7 +450,7 @@ impl Gallery {
             } else {
                 None
             };
-            let evidence = Evidence::of(found.as_ref(), glance, item.color.likeness(&reference.color), reference);
+            let evidence = Evidence::of(found.as_ref(), glance, item, reference);
             match best.entry(reference.product.as_str()) {
                 Entry::Vacant(entry) => drop(entry.insert(evidence)),
                 Entry::Occupied(mut entry) if evidence.weight > entry.get().weight => drop(entry.insert(evidence)),
@@ -416,14 +490,20 @@ struct Evidence<'a> {
     agreeing: u32,
     /// What the first look at the view said.
     glance: f32,
+    resemblance: Option<f32>,
     reference: &'a Reference,
 }
 
 impl<'a> Evidence<'a> {
-    fn of(found: Option<&Consensus>, glance: f32, likeness: f32, reference: &'a Reference) -> Self {
-        // A product without a consensus keeps its place by colour, far below any match.
-        let weight = found.map_or(0.0, |c| evidence(c, likeness)) + 0.01 * likeness;
-        Self { weight, agreeing: found.map_or(0, |c| c.pairs.len() as u32), glance, reference }
+    fn of(found: Option<&Consensus>, glance: f32, item: &Item, reference: &'a Reference) -> Self {
+        let likeness = item.color.likeness(&reference.color);
+        let resemblance = reference.resemblance(item.embedding());
+        // A product without a consensus keeps its place by its look and colour, below any match.
+        let weight = found.map_or(0.0, |c| evidence(c, likeness) * credit(resemblance)) + resembling(resemblance) + 0.01 * likeness;
+        // The same print in another size is another product.
+        let sizes = item.cutout.extent().zip(reference.cutout.extent());
+        let weight = weight * sizes.map_or(1.0, |(item, reference)| item.agreement(&reference));
+        Self { weight, agreeing: found.map_or(0, |c| c.pairs.len() as u32), glance, resemblance, reference }
     }
 }
 
@@ -447,7 +527,8 @@ pub(crate) enum LookAt {
 pub(crate) fn glance(item: &Item, reference: &Reference, options: &GalleryOptions) -> f32 {
     let strongest = LookAt::Strongest { item: options.first_look_features, reference: 2 * options.first_look_features };
     let agreeing = match_view(item, reference, strongest).map_or(0.0, |c| c.pairs.len() as f32);
-    agreeing + item.color.likeness(&reference.color)
+    let resemblance = reference.resemblance(item.embedding()).map_or(0.0, |r| RESEMBLANCE_AT_GLANCE * r.max(0.0));
+    agreeing + item.color.likeness(&reference.color) + resemblance
 }
 
 /// Matches the item with one view.
@@ -458,6 +539,17 @@ pub(crate) fn match_view(item: &Item, reference: &Reference, look: LookAt) -> Op
     };
     let pairs = pairs(&item.features, &reference.features, items, references, MAX_RATIO);
     consensus(&item.features, &reference.features, &pairs, item.extent_px())
+}
+
+/// How far features are believed of a thing that looks so like the reference.
+fn credit(resemblance: Option<f32>) -> f32 {
+    let [low, high] = LOOKS_OTHERWISE;
+    resemblance.map_or(1.0, |r| ((r - low) / (high - low)).clamp(SHARED_LOGO, 1.0))
+}
+
+/// What an embedding says, as evidence.
+fn resembling(resemblance: Option<f32>) -> f32 {
+    RESEMBLANCE_EVIDENCE * resemblance.map_or(0.0, |r| ((r - RESEMBLANCE_FLOOR) / (1.0 - RESEMBLANCE_FLOOR)).max(0.0))
 }
 
 /// Agreeing pairs, each by how far it passed the ratio test, scaled by how alike the colours are.
@@ -476,6 +568,7 @@ fn rank(best: BTreeMap<&str, Evidence>) -> Identification {
         score: evidence.weight / (evidence.weight + HALF_EVIDENCE),
         agreeing: evidence.agreeing,
         reference: evidence.reference.full_name(),
+        resemblance: evidence.resemblance,
     };
     Identification::of(best.into_iter().map(candidate).collect(), RIVAL_SHARE)
 }

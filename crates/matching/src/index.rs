@@ -150,7 +150,7 @@ impl Index {
             }
         }
         let by_likeness = |a: &(f32, u32, usize), b: &(f32, u32, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-        let short_list = 4 * count + 32;
+        let short_list = count.saturating_mul(4).saturating_add(32);
         if seen.len() > short_list {
             seen.select_nth_unstable_by(short_list, by_likeness);
             seen.truncate(short_list);

@@ -37,6 +37,8 @@ pub(crate) struct Region {
     pub extent_px: f32,
     /// Logarithm of how likely such a place and size show an item, but for a constant.
     pub prior: f32,
+    /// Its part of the picture.
+    pub cutout: Cutout,
 }
 
 /// A picture and the parts of it that the item may fill.
@@ -63,7 +65,7 @@ impl Scene {
         let lab = lab(&cv::resized(&cv::from_color(picture.color())?, at(width), at(height))?)?;
         let mut regions = Vec::new();
         for mask in standing_out(&lab)? {
-            regions.push(region(&features, &lab, &mask, look_scale)?);
+            regions.push(region(&picture, &features, &lab, &mask, look_scale)?);
         }
         Ok(Self { picture, features, regions, lab, look_scale })
     }
@@ -79,7 +81,7 @@ impl Scene {
     }
 }
 
-fn region(features: &Features, lab: &Mat, mask: &Mat, look_scale: f32) -> Result<Region, MatchError> {
+fn region(picture: &Cutout, features: &Features, lab: &Mat, mask: &Mat, look_scale: f32) -> Result<Region, MatchError> {
     let bounds = imgproc::bounding_rect(mask)?;
     let at = |v: i32| v as f32 / look_scale;
     let (x, y, w, h) = (at(bounds.x), at(bounds.y), at(bounds.width), at(bounds.height));
@@ -90,7 +92,20 @@ fn region(features: &Features, lab: &Mat, mask: &Mat, look_scale: f32) -> Result
         appearance: Appearance::of_mask(lab, mask)?,
         extent_px: w.max(h),
         prior: prior(lab, mask)?,
+        cutout: part(picture, mask, bounds)?,
     })
+}
+
+/// What a mask at [`LOOK_PX`] shows of the picture.
+fn part(picture: &Cutout, mask: &Mat, bounds: opencv::core::Rect) -> Result<Cutout, MatchError> {
+    let (width, height) = (picture.color().width(), picture.color().height());
+    let at = |v: i32, looked: i32, full: u32| (v as u32 * full / looked.max(1) as u32).min(full);
+    let (x, y) = (at(bounds.x, mask.cols(), width), at(bounds.y, mask.rows(), height));
+    let (right, low) = (at(bounds.x + bounds.width, mask.cols(), width), at(bounds.y + bounds.height, mask.rows(), height));
+    let rect = Rect { x, y, w: (right - x).max(1), h: (low - y).max(1) };
+    let color = picture.color().crop(rect).ok_or(MatchError::Empty)?;
+    let inside = cv::resized_mask(&Mat::roi(mask, bounds)?.try_clone()?, rect.w as i32, rect.h as i32)?;
+    Cutout::masked(color, inside.data_bytes()?.iter().map(|m| *m > 0))
 }
 
 /// Items are rather in the middle of their picture, and not tiny.

@@ -8,6 +8,7 @@ use opencv::imgproc;
 
 use crate::appearance::Appearance;
 use crate::consensus::{Consensus, consensus};
+use crate::embedding::Embedding;
 use crate::features::{Features, pairs};
 use crate::gallery::{MAX_RATIO, Reference, certainty};
 use crate::register::warped;
@@ -17,6 +18,8 @@ use crate::{Candidate, Gallery, IDENTITY_THRESHOLD, Identification, MatchError, 
 /// Likeness of colour and misfit of shape weigh so much beside one agreeing feature; fitted on `retail_arc2017`.
 const COLOR_WEIGHT: f32 = 10.0;
 const SHAPE_WEIGHT: f32 = 2.0;
+/// Cosine of the embeddings of a region and of a reference weighs so much; fitted on the same.
+const EMBEDDING_WEIGHT: f32 = 6.0;
 /// Fewer agreeing features than this are chance in a region …
 const MIN_AGREEING: usize = 4;
 /// … and than this in the whole picture.
@@ -35,6 +38,7 @@ const RIVAL_SHARE: f32 = 0.85;
 struct Seen<'a> {
     weight: f32,
     agreeing: u32,
+    resemblance: Option<f32>,
     reference: &'a Reference,
 }
 
@@ -45,11 +49,13 @@ impl Gallery {
     /// # Errors
     /// When OpenCV fails.
     pub fn search(&self, scene: &Scene, candidates: Option<&[String]>) -> Result<Identification, MatchError> {
+        let embed = |region: &Region| self.embedder().map(|e| e.embed(&region.cutout)).transpose();
+        let embeddings: Vec<Option<Embedding>> = scene.regions.iter().map(embed).collect::<Result<_, _>>()?;
         let mut best: BTreeMap<&str, Seen> = BTreeMap::new();
         for reference in self.asked(candidates) {
             let mut seen = anywhere(scene, reference)?;
-            for region in &scene.regions {
-                let here = in_region(region, reference);
+            for (region, embedding) in scene.regions.iter().zip(&embeddings) {
+                let here = in_region(region, embedding.as_ref(), reference);
                 if here.weight > seen.weight {
                     seen = here;
                 }
@@ -68,10 +74,12 @@ fn matched(features: &Features, reference: &Reference, extent_px: f32, least: us
     consensus(features, &reference.features, &pairs, extent_px).filter(|c| c.pairs.len() >= least)
 }
 
-fn in_region<'a>(region: &Region, reference: &'a Reference) -> Seen<'a> {
+fn in_region<'a>(region: &Region, embedding: Option<&Embedding>, reference: &'a Reference) -> Seen<'a> {
     let found = matched(&region.features, reference, region.extent_px, MIN_AGREEING);
-    let looks = looks(&region.appearance, &reference.appearance) + region.prior;
-    Seen { weight: found.as_ref().map_or(0.0, certainty) + looks, agreeing: found.map_or(0, |c| c.pairs.len() as u32), reference }
+    let resemblance = reference.resemblance(embedding);
+    let looks = looks(&region.appearance, &reference.appearance) + region.prior + EMBEDDING_WEIGHT * resemblance.unwrap_or(0.0);
+    let weight = found.as_ref().map_or(0.0, certainty) + looks;
+    Seen { weight, agreeing: found.map_or(0, |c| c.pairs.len() as u32), resemblance, reference }
 }
 
 fn looks(seen: &Appearance, reference: &Appearance) -> f32 {
@@ -80,7 +88,7 @@ fn looks(seen: &Appearance, reference: &Appearance) -> f32 {
 
 /// The reference laid over the whole picture where its features agree, and judged by the colours there.
 fn anywhere<'a>(scene: &Scene, reference: &'a Reference) -> Result<Seen<'a>, MatchError> {
-    let nothing = Seen { weight: f32::MIN, agreeing: 0, reference };
+    let nothing = Seen { weight: f32::MIN, agreeing: 0, resemblance: None, reference };
     let extent_px = ANYWHERE_EXTENT * scene.picture.longer_px() as f32;
     let Some(found) = matched(&scene.features, reference, extent_px, MIN_AGREEING_ANYWHERE) else { return Ok(nothing) };
     let outline = &reference.cutout;
@@ -93,7 +101,7 @@ fn anywhere<'a>(scene: &Scene, reference: &'a Reference) -> Result<Seen<'a>, Mat
     }
     let seen = Appearance::of_mask(&scene.lab, &laid)?;
     let weight = certainty(&found) + COLOR_WEIGHT * seen.likeness(&reference.appearance) + prior(&scene.lab, &laid)?;
-    Ok(Seen { weight, agreeing: found.pairs.len() as u32, reference })
+    Ok(Seen { weight, agreeing: found.pairs.len() as u32, resemblance: None, reference })
 }
 
 fn ranked(best: BTreeMap<&str, Seen>) -> Identification {
@@ -105,7 +113,8 @@ fn ranked(best: BTreeMap<&str, Seen>) -> Identification {
         let score = above / (above + half);
         // Looks alone are no evidence of identity.
         let score = if (seen.agreeing as usize) < MIN_AGREEING { score * IDENTITY_THRESHOLD } else { score };
-        Candidate { product: product.to_owned(), score, agreeing: seen.agreeing, reference: seen.reference.full_name() }
+        let Seen { agreeing, resemblance, reference, .. } = seen;
+        Candidate { product: product.to_owned(), score, agreeing, reference: reference.full_name(), resemblance }
     };
     Identification::of(best.into_iter().map(candidate).collect(), RIVAL_SHARE)
 }

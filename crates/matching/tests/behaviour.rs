@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use matching::{
-    ANOMALY_THRESHOLD, Cutout, Discrepancy, FeatureOptions, FindingKind, Gallery, GalleryOptions, Item, Judgement, MatchError, Perceived,
-    Picture, UnitCount,
+    ANOMALY_THRESHOLD, Cutout, Discrepancy, Extent, FeatureOptions, FindingKind, Gallery, GalleryOptions, Item, Judgement, MatchError,
+    Perceived, Picture, UnitCount,
 };
 use rand::{Rng, SeedableRng};
 use std::io::Write as _; // a skipped test says so past the harness, which swallows `println!`
@@ -228,6 +228,29 @@ fn the_best_reference_counts_not_the_average() {
     let item = gallery.prepare(seen(&print(3), 0.2, 1.0)).unwrap();
     let (alone, both) = (compared(&gallery, &item), compared(&gallery.with(worn).unwrap(), &item));
     assert!(both.score <= alone.score + 1e-6, "{} {}", both.score, alone.score);
+}
+
+/// A small and a large pack with one print: only the size tells them apart, and without it nobody does.
+#[test]
+fn of_two_packs_with_one_print_the_size_decides() {
+    let size = |of: f32| Extent::of_m([0.2 * of, 0.1 * of, 0.05 * of]);
+    let pack = |product: &str, of: f32| Picture {
+        product: product.into(),
+        name: "0.png".into(),
+        cutout: Cutout::whole(print(3)).with_extent(size(of)),
+    };
+    let (gallery, _) = Gallery::new([pack("large", 1.5), pack("small", 1.0)], GalleryOptions::default());
+    let found = |extent: Option<Extent>| {
+        let item = gallery.prepare(seen(&print(3), 0.4, 0.95).with_extent(extent)).unwrap();
+        gallery.identify(&item, None).product().map(|c| c.product.clone())
+    };
+    assert_eq!(found(size(1.04)).as_deref(), Some("small"));
+    assert_eq!(found(size(1.45)).as_deref(), Some("large"));
+    assert_eq!(found(None), None);
+    // An item of which nothing is measured is found where there is no doubt.
+    let (one, _) = Gallery::new([pack("small", 1.0), picture(4)], GalleryOptions::default());
+    let item = one.prepare(seen(&print(3), 0.4, 0.95)).unwrap();
+    assert_eq!(one.identify(&item, None).product().map(|c| c.product.as_str()), Some("small"));
 }
 
 #[test]

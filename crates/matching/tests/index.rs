@@ -5,7 +5,7 @@
 mod clustered;
 
 use clustered::Spread;
-use matching::{Cutout, Gallery, GalleryOptions, Index, IndexOptions, Picture};
+use matching::{Cutout, Embedder, Gallery, GalleryOptions, Index, IndexOptions, Picture};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use vision::ColorImage;
@@ -144,6 +144,22 @@ fn a_large_gallery_looks_closer_at_proposed_products_only() {
         let claimed = all.ranking.last().unwrap().product.clone();
         let ranking = proposing.identify_claimed(&item, None, Some(&claimed)).ranking;
         assert!(ranking.len() == 6 && ranking.iter().any(|c| c.product == claimed));
+    }
+    // A network that sees only where the thing is dark proposes by that, and items carry what it says.
+    let network = Embedder::new("dark", |color, _| {
+        let dark: Vec<f32> = color.data().chunks(color.data().len() / 64).map(|c| c.iter().map(|v| f32::from(255 - v)).sum()).collect();
+        let length = dark.iter().map(|v| v * v).sum::<f32>().sqrt();
+        Ok(dark.iter().map(|v| v / length).collect())
+    });
+    let embedded = gallery(20, large).with_embedder(network);
+    for product in 0..20 {
+        let item = embedded.prepare(striped(product)).unwrap();
+        assert_eq!(item.embedding().map(|e| (e.model.as_str(), e.vector.len())), Some(("dark", 64)));
+        assert_eq!(embedded.propose(&item, None, 5).unwrap().first(), Some(&format!("p{product:02}").as_str()));
+        assert_eq!(embedded.identify(&item, None).product().map(|p| p.product.clone()), Some(format!("p{product:02}")));
+        // One that was prepared elsewhere is proposed by its colours.
+        assert!(embedded.propose(&whole.prepare(striped(product)).unwrap(), None, 5).unwrap().len() == 5);
+        assert_eq!(embedded.propose(&item, None, usize::MAX).unwrap().len(), 20);
     }
     // One product left of a large gallery: no index is needed any more.
     let item = whole.prepare(striped(4)).unwrap();

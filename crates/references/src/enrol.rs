@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use matching::{FeatureOptions, Features};
+use matching::{EMBEDDING_LEN, Embedding, FeatureOptions, Features};
 
 use crate::codec::{digest, encode};
 use crate::folder::is_product_name;
@@ -18,8 +18,10 @@ pub(crate) struct Derived {
     features: Vec<u8>,
     features_len: u32,
     sha256: String,
-    /// Only where the database can search by it.
-    look: Option<Vec<f32>>,
+    /// Of a store that has a network for it.
+    embedding: Option<Embedding>,
+    /// Whether the database can search by it.
+    is_searched: bool,
 }
 
 impl Store {
@@ -39,26 +41,35 @@ impl Store {
         }
         let bad = |reason: String| StoreError::Picture { name: new.product.clone(), reason };
         let features = Features::of(&new.cutout, options).map_err(|e| bad(e.to_string()))?;
-        let look = if self.tables.has_embeddings() { Some(matching::look(&new.cutout).map_err(|e| bad(e.to_string()))?) } else { None };
+        let embedding = self.embedder.as_ref().map(|e| e.embed(&new.cutout)).transpose().map_err(|e| bad(e.to_string()))?;
+        let is_searched = self.tables.searches_embeddings();
         let (picture, mask) = encode(&new.cutout).map_err(bad)?;
         let sha256 = digest(&picture, &mask);
-        Ok(Derived { picture, mask, features_len: features.len() as u32, features: features.to_bytes(options), sha256, look })
+        Ok(Derived {
+            picture,
+            mask,
+            features_len: features.len() as u32,
+            features: features.to_bytes(options),
+            sha256,
+            embedding,
+            is_searched,
+        })
     }
 }
 
 /// Adds a picture that the product does not have yet.
-pub(crate) fn insert(statements: &mut dyn Statements, new: &NewReference, mut derived: Derived) -> Result<ReferenceRecord, StoreError> {
+pub(crate) fn insert(statements: &mut dyn Statements, new: &NewReference, derived: Derived) -> Result<ReferenceRecord, StoreError> {
     let same = "SELECT name FROM pictures WHERE product = ?1 AND sha256 = ?2";
     let same = statements.first(same, &[(&new.product).into(), (&derived.sha256).into()], |row| row.text(0))?;
     if let Some(name) = same {
         return Err(StoreError::Duplicate { product: new.product.clone(), name });
     }
     let record = record(new, free_name(statements, new)?, derived.features_len);
-    let look = derived.look.take();
+    let searched = derived.embedding.clone().filter(|e| derived.is_searched && e.vector.len() == EMBEDDING_LEN);
     insert_row(statements, &record, derived)?;
-    if let Some(look) = look {
-        let numbers: Vec<String> = look.iter().map(ToString::to_string).collect();
-        let update = "UPDATE pictures SET embedding = CAST(CAST(?3 AS TEXT) AS vector) WHERE product = ?1 AND name = ?2";
+    if let Some(Embedding { vector, .. }) = searched {
+        let numbers: Vec<String> = vector.iter().map(ToString::to_string).collect();
+        let update = "UPDATE pictures SET embedding_vector = CAST(CAST(?3 AS TEXT) AS vector) WHERE product = ?1 AND name = ?2";
         let params = [(&record.product).into(), (&record.name).into(), Value::Text(format!("[{}]", numbers.join(",")))];
         statements.execute(update, &params)?;
     }
@@ -76,6 +87,8 @@ fn record(new: &NewReference, name: String, features: u32) -> ReferenceRecord {
         height: new.cutout.color().height(),
         features,
         camera: new.camera.clone(),
+        light: new.light.clone(),
+        size_mm: new.cutout.extent().map(|e| e.to_string()),
         provenance: new.provenance.clone(),
         version: new.version.max(1),
         state: new.state,
@@ -93,8 +106,8 @@ fn insert_row(statements: &mut dyn Statements, record: &ReferenceRecord, derived
     )?;
     statements.execute(
         "INSERT INTO pictures (product, name, width, height, picture, mask, camera, features, n_features, provenance, version,
-             state, added_ns, added_by, sha256, origin)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+             state, added_ns, added_by, sha256, origin, embedding, size_mm, light)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
         &[
             (&record.product).into(),
             (&record.name).into(),
@@ -112,6 +125,9 @@ fn insert_row(statements: &mut dyn Statements, record: &ReferenceRecord, derived
             (&record.added_by).into(),
             Value::Text(derived.sha256),
             record.origin.as_str().into(),
+            derived.embedding.map_or(Value::Null, |e| Value::Blob(e.to_bytes())),
+            record.size_mm.as_deref().into(),
+            Some(record.light.as_str()).filter(|l| !l.is_empty()).into(),
         ],
     )?;
     Ok(())

@@ -28,7 +28,7 @@ impl Reach {
         match Store::connect(url) {
             Ok(Connection(server)) => {
                 let reach = Self { url: url.clone(), away: None, copy };
-                let mut store = Store { tables: Box::new(server), reach: Some(reach) };
+                let mut store = Store { tables: Box::new(server), reach: Some(reach), embedder: None };
                 store.sync()?;
                 Ok(store)
             }
@@ -40,7 +40,7 @@ impl Reach {
         match Postgres::open_for_reading(address(url), url.to_string()) {
             Ok(server) => {
                 let reach = Self { url: url.clone(), away: None, copy: None };
-                Ok(Store { tables: Box::new(server), reach: Some(reach) })
+                Ok(Store { tables: Box::new(server), reach: Some(reach), embedder: None })
             }
             Err(error) => Self::local(url, error, None),
         }
@@ -55,7 +55,7 @@ impl Reach {
         // An empty copy is no gallery: a cell that would know nothing says why.
         let Some(tables) = tables else { return Err(error) };
         let reach = Self { url: url.clone(), away: Some(reason(&error)), copy };
-        Ok(Store { tables: Box::new(tables), reach: Some(reach) })
+        Ok(Store { tables: Box::new(tables), reach: Some(reach), embedder: None })
     }
 }
 

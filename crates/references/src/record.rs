@@ -72,6 +72,8 @@ pub struct NewReference {
     pub cutout: Cutout,
     /// Which camera took it; empty when unknown.
     pub camera: String,
+    /// In which light, in the user's words; empty when unknown.
+    pub light: String,
     /// Where it comes from: a path, an item id.
     pub provenance: String,
     /// Version of the product's design, from 1.
@@ -101,6 +103,10 @@ pub struct ReferenceRecord {
     pub features: u32,
     /// Which camera took it; empty when unknown.
     pub camera: String,
+    /// In which light, in the user's words; empty when unknown.
+    pub light: String,
+    /// The product's sides in millimetres, longest first, `203.1x101.0x54.9`; `None` where nobody measured them.
+    pub size_mm: Option<String>,
     /// Where it comes from.
     pub provenance: String,
     /// Version of the product's design.

@@ -2,7 +2,7 @@
 //! [`SCHEMA_VERSION`] and a migration in both rooms.
 
 /// Version of the tables.
-pub(crate) const SCHEMA_VERSION: i64 = 2;
+pub(crate) const SCHEMA_VERSION: i64 = 3;
 
 pub(crate) const PRODUCTS: &str = "
 CREATE TABLE products (
@@ -31,6 +31,9 @@ pub(crate) const PICTURES: &str = "(
     added_by   TEXT NOT NULL,
     sha256     TEXT NOT NULL,
     origin     TEXT NOT NULL CHECK (origin IN ('enrolled', 'learned')),
+    embedding  BLOB,
+    size_mm    TEXT,
+    light      TEXT,
     UNIQUE (product, name),
     UNIQUE (product, sha256)
 )";

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use matching::{Cutout, Enrolled, FeatureOptions, Features, Picture};
+use matching::{Cutout, Embedder, Embedding, Enrolled, FeatureOptions, Features, Picture};
 
 use crate::codec::decode;
 use crate::reach::Reach;
@@ -18,6 +18,8 @@ pub struct Store {
     pub(crate) tables: Box<dyn Tables>,
     /// Of a gallery on a server: whether it is there, and the local copy.
     pub(crate) reach: Option<Reach>,
+    /// Makes the embeddings that are kept beside pictures.
+    pub(crate) embedder: Option<Embedder>,
 }
 
 impl Store {
@@ -28,7 +30,7 @@ impl Store {
     /// When it is no gallery, newer, damaged, read-only, the disk is full, or neither server nor local copy is there.
     pub fn open(url: &GalleryUrl) -> Result<Self, StoreError> {
         match &url.0 {
-            Kind::Sqlite(path) => Ok(Self { tables: Box::new(crate::sqlite::Sqlite::open(path)?), reach: None }),
+            Kind::Sqlite(path) => Ok(Self { tables: Box::new(crate::sqlite::Sqlite::open(path)?), reach: None, embedder: None }),
             Kind::Postgres { .. } => Reach::open(url),
         }
     }
@@ -40,9 +42,17 @@ impl Store {
     /// As [`Store::open`], and when there is no gallery.
     pub fn open_for_reading(url: &GalleryUrl) -> Result<Self, StoreError> {
         match &url.0 {
-            Kind::Sqlite(path) => Ok(Self { tables: Box::new(crate::sqlite::Sqlite::open_for_reading(path)?), reach: None }),
+            Kind::Sqlite(path) => {
+                Ok(Self { tables: Box::new(crate::sqlite::Sqlite::open_for_reading(path)?), reach: None, embedder: None })
+            }
             Kind::Postgres { .. } => Reach::open_for_reading(url),
         }
+    }
+
+    /// The same store, which from now on keeps this network's embedding beside each picture that is enrolled.
+    pub fn with_embedder(mut self, embedder: Option<Embedder>) -> Self {
+        self.embedder = embedder;
+        self
     }
 
     /// Reads from one moment.
@@ -133,14 +143,17 @@ impl Store {
     pub fn enrolled(&self, products: Option<&[String]>, options: &FeatureOptions) -> Result<(Vec<Enrolled>, Vec<StoreError>), StoreError> {
         let (mut enrolled, mut bad) = (Vec::new(), Vec::new());
         let origin = if self.tables.schema() < 2 { "'enrolled'" } else { "origin" };
-        let columns = format!("SELECT product, name, picture, mask, features, {origin} FROM pictures WHERE state = 'active'");
+        let newer = if self.tables.schema() < 3 { "NULL, NULL" } else { "embedding, size_mm" };
+        let columns = format!("SELECT product, name, picture, mask, features, {origin}, {newer} FROM pictures WHERE state = 'active'");
         let mut take = |row: Row| {
             let (product, name) = (row.text(0)?, row.text(1)?);
             match decode(row.blob(2)?, row.blob(3)?) {
                 Ok(cutout) => {
+                    let cutout = cutout.with_extent(row.text(7).ok().and_then(|text| text.parse().ok()));
                     let features = Features::from_bytes(row.blob(4)?, options);
                     let is_partial = row.text(5)? == Origin::Learned.as_str();
-                    enrolled.push(Enrolled { picture: Picture { product, name, cutout }, features, is_partial });
+                    let embedding = row.blob(6).ok().and_then(Embedding::from_bytes);
+                    enrolled.push(Enrolled { picture: Picture { product, name, cutout }, features, embedding, is_partial });
                 }
                 Err(reason) => bad.push(StoreError::Picture { name: format!("{product}/{name}"), reason }),
             }
@@ -169,12 +182,15 @@ impl Store {
     /// When the reference is unknown, or its picture cannot be decoded.
     pub fn picture(&self, product: &str, name: &str) -> Result<Cutout, StoreError> {
         let full_name = format!("{product}/{name}");
-        let query = "SELECT picture, mask FROM pictures WHERE product = ?1 AND name = ?2";
+        let size = if self.tables.schema() < 3 { "NULL" } else { "size_mm" };
+        let query = format!("SELECT picture, mask, {size} FROM pictures WHERE product = ?1 AND name = ?2");
         let found = self.read(|statements| {
-            statements.first(query, &[product.into(), name.into()], |row| Ok((row.blob(0)?.to_vec(), row.blob(1)?.to_vec())))
+            statements
+                .first(&query, &[product.into(), name.into()], |row| Ok((row.blob(0)?.to_vec(), row.blob(1)?.to_vec(), row.text(2).ok())))
         })?;
-        let (picture, mask) = found.ok_or_else(|| StoreError::Unknown(full_name.clone()))?;
-        decode(&picture, &mask).map_err(|reason| StoreError::Picture { name: full_name, reason })
+        let (picture, mask, size) = found.ok_or_else(|| StoreError::Unknown(full_name.clone()))?;
+        let cutout = decode(&picture, &mask).map_err(|reason| StoreError::Picture { name: full_name, reason })?;
+        Ok(cutout.with_extent(size.and_then(|text| text.parse().ok())))
     }
 
     /// Gives references of a product another state; `name` names one, else all that are in another state are meant but those that
@@ -290,8 +306,9 @@ pub(crate) fn references(statements: &mut dyn Statements, schema: i64, product: 
         "origin, CASE WHEN origin = 'enrolled' OR coalesce((SELECT action FROM history WHERE history.product = pictures.product
              AND history.reference = pictures.name AND action NOT IN ('retire', 'rollback') ORDER BY sequence DESC LIMIT 1), '') IN ('confirm', 'adopt') THEN 1 ELSE 0 END"
     };
+    let newer = if schema < 3 { "NULL, NULL" } else { "size_mm, light" };
     let query = format!(
-        "SELECT product, name, width, height, n_features, camera, provenance, version, state, added_ns, added_by, {learned}
+        "SELECT product, name, width, height, n_features, camera, provenance, version, state, added_ns, added_by, {learned}, {newer}
          FROM pictures WHERE product = ?1 ORDER BY name"
     );
     let rows = statements.all(&query, &[product.into()], record_of)?;
@@ -323,6 +340,8 @@ fn record_of(row: &Row) -> Result<ReferenceRecord, StoreError> {
         height: row.number(3)?,
         features: row.number(4)?,
         camera: row.text(5)?,
+        size_mm: row.text(13).ok(),
+        light: row.text(14).unwrap_or_default(),
         provenance: row.text(6)?,
         version: row.number(7)?,
         state: state_of(row, 8)?,

@@ -159,8 +159,8 @@ pub(crate) trait Tables: Send + fmt::Debug {
         Ok(None)
     }
 
-    /// True where pictures have a column `embedding` that the database can search.
-    fn has_embeddings(&self) -> bool {
+    /// True where pictures have a column `embedding_vector` that the database can search.
+    fn searches_embeddings(&self) -> bool {
         false
     }
 }

@@ -23,6 +23,7 @@ fn reference(n: u32) -> NewReference {
         name: None,
         cutout: Cutout::whole(ColorImage::new(64, 64, data).unwrap()),
         camera: String::new(),
+        light: String::new(),
         provenance: String::new(),
         version: 1,
         state: State::Active,

@@ -12,7 +12,9 @@ fn what_is_enrolled_comes_back_pixel_by_pixel_with_its_features() {
     Bench::each("what_is_enrolled_comes_back_pixel_by_pixel_with_its_features", |bench| {
         let mut store = bench.open();
         let options = FeatureOptions::default();
-        let (asked, other) = (new("tea", 1), new("tea", 2));
+        let (asked, mut other) = (new("tea", 1), new("tea", 2));
+        other.cutout = other.cutout.with_extent(matching::Extent::of_m([0.1, 0.203, 0.055]));
+        other.light = "north window".into();
         let record = store.enrol(&asked, &options).unwrap();
         assert_eq!((record.name.as_str(), record.state, record.width), ("0000", State::Active, 48));
         store.enrol(&other, &options).unwrap();
@@ -21,6 +23,11 @@ fn what_is_enrolled_comes_back_pixel_by_pixel_with_its_features() {
         let (enrolled, _) = store.enrolled(None, &options).unwrap();
         assert_eq!(enrolled[0].picture.cutout.color(), asked.cutout.color());
         assert_eq!(enrolled[0].picture.cutout.foreground(), asked.cutout.foreground());
+        let sizes: Vec<Option<String>> = enrolled.iter().map(|e| e.picture.cutout.extent().map(|x| x.to_string())).collect();
+        assert_eq!(sizes, [None, Some("203.0x100.0x55.0".into())]);
+        let told: Vec<_> = store.references("tea").unwrap().into_iter().map(|r| (r.light, r.size_mm)).collect();
+        assert_eq!(told, [(String::new(), None), ("north window".into(), Some("203.0x100.0x55.0".into()))]);
+        assert_eq!(store.picture("tea", "0001").unwrap().extent(), enrolled[1].picture.cutout.extent());
         assert!(enrolled.iter().all(|e| e.features.as_ref().is_some_and(|f| !f.is_empty())));
         let fresh: Vec<Enrolled> = enrolled.iter().map(|e| e.picture.clone().into()).collect();
         let gallery = |pictures: Vec<Enrolled>| Gallery::new(pictures, GalleryOptions::default()).0.version().to_owned();
@@ -235,6 +242,29 @@ fn a_newer_a_foreign_and_an_empty_server_are_named() {
 }
 
 #[test]
+fn a_server_of_version_2_is_brought_up_to_date() {
+    let Some(server) = server("version 2") else { return };
+    let bench = Bench::postgres(server);
+    bench.open().enrol(&new("tea", 1), &FeatureOptions::default()).unwrap();
+    bench
+        .sql(
+            "ALTER TABLE pictures DROP COLUMN embedding; ALTER TABLE pictures DROP COLUMN IF EXISTS embedding_vector;
+             ALTER TABLE pictures ADD COLUMN embedding vector(400); UPDATE meta SET version = 2",
+        )
+        .unwrap();
+    // Who only reads reads it as it is.
+    assert_eq!(names(&Store::open_for_reading(&bench.url).unwrap()), ["tea/0000"]);
+    let network = matching::Embedder::new("net@1", |_, _| Ok(vec![0.6, 0.8]));
+    let mut store = bench.open().with_embedder(Some(network));
+    store.enrol(&new("tea", 2), &FeatureOptions::default()).unwrap();
+    let kept = store.enrolled(None, &FeatureOptions::default()).unwrap().0;
+    assert_eq!(kept.iter().filter(|e| e.embedding.is_some()).count(), 1);
+    assert!(store.check().unwrap().is_empty());
+    drop(store);
+    assert_eq!(names(&bench.open()).len(), 2);
+}
+
+#[test]
 fn a_user_who_may_not_write_reads_and_is_told() {
     let Some(server) = server("read-only user") else { return };
     let bench = Bench::postgres(server);
@@ -255,10 +285,18 @@ fn a_user_who_may_not_write_reads_and_is_told() {
 }
 
 #[test]
-fn pgvector_finds_the_picture_of_the_same_colours() {
+fn pgvector_finds_the_picture_that_looks_alike() {
     let Some(server) = server("pgvector") else { return };
     let bench = Bench::postgres(server);
-    let mut store = bench.open();
+    // A network that sees nothing but how much of each colour there is.
+    let network = matching::Embedder::new("net@1", |color, _| {
+        let sums = color.data().chunks(color.data().len() / 128).map(|c| c.iter().map(|v| f32::from(*v) - 128.0).sum());
+        let mut vector: Vec<f32> = sums.take(128).collect();
+        let length = vector.iter().map(|v| v * v).sum::<f32>().sqrt();
+        vector.iter_mut().for_each(|v| *v /= length);
+        Ok(vector)
+    });
+    let mut store = bench.open().with_embedder(Some(network));
     for seed in [1, 90, 180] {
         store.enrol(&new(&format!("p{seed}"), seed), &FeatureOptions::default()).unwrap();
     }
@@ -266,7 +304,7 @@ fn pgvector_finds_the_picture_of_the_same_colours() {
     bench
         .sql(
             "DO $$ BEGIN IF EXISTS (SELECT 1 FROM pictures a WHERE (SELECT b.id FROM pictures b
-             ORDER BY a.embedding <=> b.embedding, b.id LIMIT 1) <> a.id OR a.embedding IS NULL)
+             ORDER BY a.embedding_vector <=> b.embedding_vector, b.id LIMIT 1) <> a.id OR a.embedding_vector IS NULL OR a.embedding IS NULL)
              THEN RAISE EXCEPTION 'not the nearest'; END IF; END $$",
         )
         .unwrap();

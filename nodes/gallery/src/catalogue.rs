@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use intact_msgs::srv::{EnrolReferenceRequest, EnrolReferenceResponse, ListProductsRequest, ListProductsResponse};
-use matching::{Cutout, Gallery, GalleryOptions, Picture, Rejected};
+use matching::{Cutout, Embedder, Enrolled, Gallery, GalleryOptions, Picture, Rejected};
 use node_kit::NodeError;
 use references::{GalleryUrl, NewReference, Origin, State, Store, StoreError, folder};
 use vision::ros::{color_from_ros, mask_from_ros};
@@ -16,6 +16,7 @@ use vision::ros::{color_from_ros, mask_from_ros};
 pub(crate) struct Catalogue {
     behind: Behind,
     gallery: Mutex<Arc<Gallery>>,
+    embedder: Option<Embedder>,
     /// Suspected new designs that are not settled, by product.
     open_designs: Mutex<BTreeMap<String, u32>>,
     /// What the store last said of changes by others; `None`: it is to be read anew.
@@ -39,11 +40,19 @@ enum Behind {
     Store(Box<Mutex<Store>>),
 }
 
+/// A gallery of what was read, with its embeddings.
+fn gallery_of(enrolled: impl IntoIterator<Item = impl Into<Enrolled>>, embedder: Option<&Embedder>) -> (Gallery, Vec<Rejected>) {
+    let (gallery, rejected) = Gallery::new(enrolled, GalleryOptions::default());
+    match embedder {
+        Some(embedder) => (gallery.with_embedder(embedder.clone()), rejected),
+        None => (gallery, rejected),
+    }
+}
+
 impl Catalogue {
     /// Reads `references_dir`; empty means no gallery. Pictures that cannot be used come back beside it.
-    pub fn open(references_dir: &str) -> Result<(Self, Vec<Rejected>), NodeError> {
+    pub fn open(references_dir: &str, embedder: Option<Embedder>) -> Result<(Self, Vec<Rejected>), NodeError> {
         let named = |e: &dyn std::fmt::Display| NodeError::msg(format!("parameter `references_dir`: {e}"));
-        let options = GalleryOptions::default();
         if GalleryUrl::is_meant_by(references_dir) {
             let url: GalleryUrl = references_dir.parse().map_err(|e: references::StoreError| named(&e))?;
             let (store, fixed) = match Store::open(&url) {
@@ -51,14 +60,15 @@ impl Catalogue {
                 Err(StoreError::ReadOnly(_)) => (Store::open_for_reading(&url).map_err(|e| named(&e))?, true),
                 opened => (opened.map_err(|e| named(&e))?, false),
             };
-            let (enrolled, bad) = store.enrolled(None, &options.features).map_err(|e| named(&e))?;
-            let (gallery, rejected) = Gallery::new(enrolled, options);
+            let store = store.with_embedder(embedder.clone());
+            let (enrolled, bad) = store.enrolled(None, &GalleryOptions::default().features).map_err(|e| named(&e))?;
+            let (gallery, rejected) = gallery_of(enrolled, embedder.as_ref());
             let bad = bad.into_iter().map(|e| Rejected { picture: references_dir.to_owned(), reason: e.to_string() });
             let open = store.open_designs().map_err(|e| named(&e))?;
             let away = store.away().map(str::to_owned);
             // What the local copy says of changes is nothing that the server's number can be compared with.
             let foreign = if away.is_some() { None } else { Some(store.foreign_changes().map_err(|e| named(&e))?) };
-            let mut catalogue = Self::new(Behind::Store(Box::new(Mutex::new(store))), gallery);
+            let mut catalogue = Self::new(Behind::Store(Box::new(Mutex::new(store))), gallery, embedder);
             catalogue.fixed = fixed;
             (catalogue.open_designs, catalogue.foreign) = (Mutex::new(open), Mutex::new(foreign));
             (catalogue.server, catalogue.away) = (url.is_server().then_some(url), Mutex::new(away));
@@ -69,16 +79,17 @@ impl Catalogue {
             Some(dir) => folder::load(dir).map_err(|e| named(&e))?,
             None => folder::Loaded::default(),
         };
-        let (gallery, rejected) = Gallery::new(loaded.pictures, options);
+        let (gallery, rejected) = gallery_of(loaded.pictures, embedder.as_ref());
         let skipped = loaded.skipped.into_iter().chain(rejected).collect();
-        Ok((Self::new(dir.map_or(Behind::Nothing, Behind::Folder), gallery), skipped))
+        Ok((Self::new(dir.map_or(Behind::Nothing, Behind::Folder), gallery, embedder), skipped))
     }
 
-    fn new(behind: Behind, gallery: Gallery) -> Self {
+    fn new(behind: Behind, gallery: Gallery, embedder: Option<Embedder>) -> Self {
         let gallery = Mutex::new(Arc::new(gallery));
         Self {
             behind,
             gallery,
+            embedder,
             open_designs: Mutex::default(),
             foreign: Mutex::default(),
             fixed: false,
@@ -108,7 +119,7 @@ impl Catalogue {
             }
             let (enrolled, bad) = store.enrolled(None, &GalleryOptions::default().features)?;
             bad.iter().for_each(|error| tracing::warn!(%error, "a reference is skipped"));
-            *gallery = Arc::new(Gallery::new(enrolled, GalleryOptions::default()).0);
+            *gallery = Arc::new(gallery_of(enrolled, self.embedder.as_ref()).0);
             *self.open_designs.lock().unwrap_or_else(PoisonError::into_inner) = store.open_designs()?;
             *foreign = now;
             Ok(true)
@@ -290,6 +301,7 @@ impl Catalogue {
             name: None,
             cutout: cutout.clone(),
             camera: request.image.header.frame_id.clone(),
+            light: String::new(),
             provenance: request.provenance.clone(),
             version: store.design_in_use(&request.product).map_err(|e| e.to_string())?,
             state: State::Active,

@@ -7,7 +7,7 @@ use std::time::Instant;
 use inspection::Comparer;
 use intact_msgs::msg::{DefectScore, GalleryFinding, GalleryReport, Inspection, ItemArrival, ItemInstance, ProductScore, StageTiming};
 use matching::learning::{Damage, Sighting};
-use matching::{CUTOUT_MARGIN, Candidate, Cutout, Discrepancy, Gallery, Identification, Item, Judgement, Perceived};
+use matching::{CUTOUT_MARGIN, Candidate, Cutout, Discrepancy, Embedding, Extent, Gallery, Identification, Item, Judgement, Perceived};
 use ros_interfaces::sensor_msgs::msg::{Image, RegionOfInterest};
 use ros_interfaces::std_msgs::msg::Header;
 use vision::ros::{color_from_ros, color_to_ros, heatmap_from_ros, heatmap_to_ros, mask_from_ros};
@@ -147,7 +147,8 @@ impl Case<'_> {
         };
         let rect = rect.with_margin(CUTOUT_MARGIN, pictures.color.width(), pictures.color.height());
         let cutout = Cutout::of_label(&pictures.color, &pictures.mask, instance.instance_id, rect).map_err(|e| e.to_string())?;
-        let item = self.gallery.prepare(cutout).map_err(|e| e.to_string())?;
+        let cutout = cutout.with_extent(extent_of(instance));
+        let item = self.gallery.prepare_embedded(cutout, embedding_of(instance)).map_err(|e| e.to_string())?;
         let candidates = self.candidates();
         let found = self.gallery.identify_claimed(&item, candidates.as_deref(), self.scanned()).confirmed_by(self.scanned());
         let identified = started.elapsed();
@@ -254,6 +255,18 @@ impl Case<'_> {
     fn failed(&self, item_id: String, error: String) -> GalleryReport {
         GalleryReport { ok: false, error, has_reference: !self.gallery.is_empty(), ..self.blank(item_id) }
     }
+}
+
+/// The instance's size, where depth measured it.
+fn extent_of(instance: &ItemInstance) -> Option<Extent> {
+    let size = &instance.size_m;
+    Extent::of_m([size.x, size.y, size.z].map(|side| side as f32))
+}
+
+/// What perception's network says of the instance.
+fn embedding_of(instance: &ItemInstance) -> Option<Embedding> {
+    let is_one = !instance.embedding.is_empty() && instance.embedding.iter().all(|v| v.is_finite());
+    is_one.then(|| Embedding { model: instance.embedding_model.clone(), vector: instance.embedding.clone() })
 }
 
 /// Failed reports for an inspection that was never judged; of a clutter one for each instance, where its arrival is known.

@@ -13,9 +13,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use inspection::Comparer;
+use inspection::{Comparer, EmbeddingNet, EngineKind, InspectionError};
 use intact_msgs::msg::{CellEvent, GalleryReport, Inspection, ItemArrival};
 use intact_msgs::srv::{EnrolReference, ListProducts};
+use matching::Embedder;
 use node_kit::{Component, Inbox, NodeError, Ports, Shared, Worker};
 use ros_interfaces::sensor_msgs::msg::Image;
 use transport::{Publisher, Qos, ServiceServer, Subscription};
@@ -64,13 +65,14 @@ impl Component for Gallery {
 
     fn configure(ports: &Ports, params: Shared<GalleryParams>) -> Result<Self, NodeError> {
         let now = params.get();
-        let catalogue = Arc::new(open(ports, &now.references_dir)?);
+        let embedder = (!now.references_dir.is_empty()).then(|| embedder(engine(&now.engine)?)).transpose()?;
+        let catalogue = Arc::new(open(ports, &now.references_dir, embedder)?);
         let inputs = Arc::new(Inputs::new(now.frame_buffer));
         let reporter = Arc::new(Reporter {
             ports: ports.clone(),
             catalogue: Arc::clone(&catalogue),
             inputs: Arc::clone(&inputs),
-            comparer: catalogue.is_kept().then(|| comparer(&now.engine)).transpose()?,
+            comparer: catalogue.is_kept().then(|| comparer(engine(&now.engine)?)).transpose()?,
             barcodes: barcodes(&now.barcodes)?,
             school: school(&catalogue, &now)?,
             reports: ports.node.publisher("gallery_report", Qos::event())?,
@@ -111,8 +113,8 @@ impl Component for Gallery {
     }
 }
 
-fn open(ports: &Ports, references_dir: &str) -> Result<Catalogue, NodeError> {
-    let (catalogue, rejected) = Catalogue::open(references_dir)?;
+fn open(ports: &Ports, references_dir: &str, embedder: Option<Embedder>) -> Result<Catalogue, NodeError> {
+    let (catalogue, rejected) = Catalogue::open(references_dir, embedder)?;
     for reject in rejected.iter().take(NAMED_REJECTS) {
         tracing::warn!("reference `{}` is skipped: {}", reject.picture, reject.reason);
     }
@@ -171,8 +173,25 @@ fn school(catalogue: &Catalogue, params: &GalleryParams) -> Result<Option<Mutex<
     Ok(Some(Mutex::new(school)))
 }
 
-fn comparer(engine: &str) -> Result<Comparer, NodeError> {
-    let kind = engine.parse().map_err(|e| NodeError::msg(format!("parameter `engine`: {e}")))?;
+fn engine(named: &str) -> Result<EngineKind, NodeError> {
+    named.parse().map_err(|e| NodeError::msg(format!("parameter `engine`: {e}")))
+}
+
+fn embedder(kind: EngineKind) -> Result<Embedder, NodeError> {
+    built_in_embedder(kind).map_err(|e| NodeError::msg(format!("parameter `engine`: {e}")))
+}
+
+/// The embedding network that this version brings, as a gallery takes it.
+///
+/// # Errors
+/// When ONNX Runtime is asked for and not there.
+pub fn built_in_embedder(kind: EngineKind) -> Result<Embedder, InspectionError> {
+    let net = EmbeddingNet::load(kind)?;
+    let model = net.model().to_owned();
+    Ok(Embedder::new(model, move |color, foreground| net.embed(color, foreground).map_err(|e| e.to_string())))
+}
+
+fn comparer(kind: EngineKind) -> Result<Comparer, NodeError> {
     Comparer::load(kind).map_err(|e| NodeError::msg(format!("parameter `engine`: {e}")))
 }
 

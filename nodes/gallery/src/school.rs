@@ -172,6 +172,7 @@ fn proposal_of(product: &str, item: &str, cutout: Cutout, version: u32, at_ns: i
         name: Some(format!("learned-{item}")),
         cutout,
         camera: String::new(),
+        light: String::new(),
         provenance: format!("item {item}"),
         version,
         state: State::Quarantined,

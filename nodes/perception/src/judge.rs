@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use inspection::{Defect, EmptyTray, InspectedItem, Inspection as Seen, Inspector, PickPoint, Severity};
+use inspection::{Defect, EmbeddingNet, EmptyTray, InspectedItem, Inspection as Seen, Inspector, PickPoint, Severity};
 use intact_msgs::msg::{DefectScore, Inspection, ItemInstance, QualityFlags, StageTiming};
 use nalgebra::{UnitQuaternion, Vector3};
 use ros_interfaces::builtin_interfaces::msg::Time;
@@ -88,7 +88,7 @@ pub(crate) fn judge(item_id: &str, looks: &[Look<'_>], inspector: &Inspector, re
         return failed(item_id, "no camera is configured; set the parameter `cameras`".to_owned());
     };
     let frame_stamps = looks.iter().map(|l| l.view.color.header.stamp.clone()).collect();
-    let mut message = message_of(item_id, look, inspection, frame_stamps);
+    let mut message = message_of(item_id, look, inspection, frame_stamps, inspector.embedding.as_ref());
     fuse(&mut message, &seen);
     watch.lap("message");
     message.timings = watch.stages;
@@ -167,14 +167,14 @@ fn inspect(look: &Look<'_>, inspector: &Inspector, watch: &mut Stopwatch) -> Res
     inspector.inspect(&frame, background, &mut |stage| watch.lap(stage)).map_err(|e| e.to_string())
 }
 
-fn message_of(item_id: &str, look: &Look<'_>, seen: &Seen, frame_stamps: Vec<Time>) -> Inspection {
+fn message_of(item_id: &str, look: &Look<'_>, seen: &Seen, frame_stamps: Vec<Time>, network: Option<&EmbeddingNet>) -> Inspection {
     let header = look.view.color.header.clone();
     Inspection {
         item_id: item_id.to_owned(),
         camera: look.camera.to_owned(),
         ok: true,
         error: String::new(),
-        instances: seen.items.iter().map(|item| instance(item, &header)).collect(),
+        instances: seen.items.iter().map(|item| instance(item, &header, network)).collect(),
         damage_score: seen.damage_score,
         damage_threshold: seen.damage_threshold,
         model: seen.model.clone(),
@@ -204,7 +204,7 @@ fn defect_score(d: &Defect) -> DefectScore {
     }
 }
 
-fn instance(item: &InspectedItem, header: &Header) -> ItemInstance {
+fn instance(item: &InspectedItem, header: &Header, network: Option<&EmbeddingNet>) -> ItemInstance {
     let [x, y, z] = item.size_m.map(f64::from);
     ItemInstance {
         instance_id: item.id,
@@ -216,6 +216,8 @@ fn instance(item: &InspectedItem, header: &Header) -> ItemInstance {
         pick_pose: item.pick.map(|p| pick_pose(&p, header)).unwrap_or_default(),
         pick_pose_valid: item.pick.is_some(),
         size_m: SizeMessage { x, y, z },
+        embedding: item.embedding.clone(),
+        embedding_model: network.filter(|_| !item.embedding.is_empty()).map_or_else(String::new, |n| n.model().to_owned()),
     }
 }
 

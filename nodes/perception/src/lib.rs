@@ -13,7 +13,7 @@ mod waiting;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use inspection::{InspectionParams, Inspector, ModelChoice, Models, SegmentationParams};
+use inspection::{EmbeddingNet, InspectionParams, Inspector, ModelChoice, Models, SegmentationParams};
 use intact_msgs::msg::{CellEvent, Inspection, ItemArrival};
 use intact_msgs::srv::{Reinspect, ReinspectResponse};
 use node_kit::{Component, Inbox, Mode, NodeError, Ports, Shared, Worker};
@@ -59,6 +59,8 @@ impl Component for Perception {
         }
         let kind = now.engine.parse().map_err(|e: String| NodeError::msg(format!("parameter `engine`: {e}")))?;
         let models = ModelChoice::from(now.model.as_str()).load(kind).map_err(|e| NodeError::because("parameter `model`", e))?;
+        let embedding = now.embedding.then(|| EmbeddingNet::load(kind)).transpose();
+        let embedding = embedding.map_err(|e| NodeError::because("parameter `embedding`", e))?;
         // Made here too, so that settings which do not work are refused now and not when the first frame comes.
         Intake::new(&now)?;
         let inputs: Inbox<Input> = ports.inbox("messages", INTAKE_LIMIT);
@@ -75,6 +77,7 @@ impl Component for Perception {
             ports: ports.clone(),
             params: params.clone(),
             models,
+            embedding,
         });
         let service = serve_reinspect(ports, &params, &inputs)?;
         Ok(Self {
@@ -215,6 +218,7 @@ struct Judge {
     params: Shared<PerceptionParams>,
     cameras: Vec<String>,
     models: Models,
+    embedding: Option<EmbeddingNet>,
     inspections: Publisher<Inspection>,
     detections: Publisher<Detection2DArray>,
 }
@@ -253,7 +257,11 @@ impl Judge {
     fn inspector(&self, one_item: bool) -> Inspector {
         let damage_threshold = self.params.get().damage_threshold as f32;
         let segmentation = SegmentationParams { one_item, ..SegmentationParams::default() };
-        Inspector { params: InspectionParams { segmentation, damage_threshold }, models: self.models.clone() }
+        Inspector {
+            params: InspectionParams { segmentation, damage_threshold },
+            models: self.models.clone(),
+            embedding: self.embedding.clone(),
+        }
     }
 
     /// An item that had to make room for newer ones still gets its inspection: a failed one.

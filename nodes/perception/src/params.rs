@@ -9,6 +9,8 @@ node_kit::parameters! {
         model: String = "builtin".to_owned();
         /// What runs the model: `tract`, or `ort` when a libonnxruntime is there (ORT_DYLIB_PATH).
         engine: String = "tract".into(), choices ["tract", "ort"];
+        /// Says what each item looks like as a vector (`ItemInstance.embedding`), for the gallery and for searching bags.
+        embedding: bool = true;
         /// Above it an item is not sorted, but where the gallery takes the alarm back (`decision.explain_away`).
         damage_threshold: f64 = f64::from(inspection::DEFAULT_DAMAGE_THRESHOLD), range 0.0..=1.0, dynamic;
         /// How the streams of all cameras are put together: by equal stamps, or by the closest ones.

@@ -48,7 +48,7 @@ pub(crate) struct Judge {
     inspector: Inspector,
     /// `None`: nothing is compared.
     comparer: Option<Comparer>,
-    /// Of a sample's references so many are used, the first ones.
+    /// Of a sample's references so many are used, as [`chosen`] says which.
     most_references: usize,
     format: Format,
     /// Of each camera of the set.
@@ -189,10 +189,8 @@ impl Judge {
             return Ok(());
         }
         let is_posed = self.format == Format::Mvtec;
-        // Of many that are taken alike an even choice; else the first, as the other counts of references have them, too.
-        let step = if is_posed { sample.references.len().div_ceil(self.most_references.min(MOST_POSED)) } else { 1 };
-        let chosen = sample.references.iter().step_by(step.max(1)).take(self.most_references).enumerate();
-        let pictures: Vec<Picture> = chosen.map(|(n, r)| pristine(n, r, is_posed)).collect::<Result<_>>()?;
+        let chosen = chosen(sample.references.len(), self.most_references, self.format).filter_map(|k| sample.references.get(k));
+        let pictures: Vec<Picture> = chosen.enumerate().map(|(n, r)| pristine(n, r, is_posed)).collect::<Result<_>>()?;
         let cutouts: Vec<Cutout> = if is_posed { pictures.iter().map(|p| p.cutout.clone()).collect() } else { Vec::new() };
         // The cell compares as it finds its items; pictures that are taken alike are judged by their surface, too.
         let posed = Posed::learn(&cutouts)?;
@@ -291,6 +289,14 @@ impl Judge {
     }
 }
 
+/// Which of `count` references are enrolled, `most` of them: the first, as the other counts of references have them, too; of many that
+/// are taken alike an even choice.
+pub(super) fn chosen(count: usize, most: usize, format: Format) -> impl ExactSizeIterator<Item = usize> {
+    let is_posed = format == Format::Mvtec;
+    let taken = count.min(most).min(if is_posed { MOST_POSED } else { usize::MAX });
+    (0..taken).map(move |k| if is_posed { k * count / taken } else { k })
+}
+
 /// A reference as the gallery takes it; of pictures that are taken alike the whole counts.
 pub(crate) fn pristine(n: usize, reference: &Reference, is_posed: bool) -> Result<Picture> {
     let color = load_color(&reference.picture)?;
@@ -383,6 +389,7 @@ mod tests {
             quality: Quality::default(),
             pick: None,
             size_m: [0.0; 3],
+            embedding: Vec::new(),
         };
         let inspection = Inspection {
             items: vec![item(1, 0.9), item(2, 0.1)],
@@ -404,6 +411,26 @@ mod tests {
         save(|_| false)?;
         assert_eq!(damage_of(&sample(false), &inspection)?, 0.9, "an item that was not found is no whole item");
         Ok(())
+    }
+
+    #[test]
+    fn as_many_references_are_taken_as_are_asked_for() {
+        for (count, most, format, taken, last) in [
+            (391, 240, Format::Mvtec, 240, 389),
+            (391, 200, Format::Mvtec, 200, 389),
+            (391, usize::MAX, Format::Mvtec, MOST_POSED, 389),
+            (241, usize::MAX, Format::Mvtec, MOST_POSED, 239),
+            (100, 99, Format::Mvtec, 99, 98),
+            (20, 8, Format::Mvtec, 8, 17),
+            (7, usize::MAX, Format::Mvtec, 7, 6),
+            (391, usize::MAX, Format::Kaputt, 391, 390),
+            (10, 4, Format::Booth, 4, 3),
+        ] {
+            let places: Vec<usize> = chosen(count, most, format).collect();
+            assert_eq!((places.len(), places.first(), places.last()), (taken, Some(&0), Some(&last)), "{most} of {count}");
+            assert!(places.windows(2).all(|w| w[0] < w[1]), "{places:?}");
+        }
+        assert_eq!(chosen(0, 5, Format::Mvtec).len(), 0);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use inspection::{Comparer, DEFAULT_DAMAGE_THRESHOLD, EngineKind, InspectionParam
 use matching::MIN_PICTURES;
 
 use figures::Figures;
-use judge::{Judge, Verdict};
+use judge::{Judge, Verdict, chosen};
 pub(super) use judge::{PRODUCT, pristine};
 
 use super::table;
@@ -46,7 +46,7 @@ pub struct EvalArgs {
     /// Compare items with the references that the data set brings
     #[arg(long, value_enum, default_value = "auto")]
     references: References,
-    /// Use this many references of each product at most, the first ones
+    /// Use this many references of each product at most, the first ones; of an MVTec set an even choice, 240 at most
     #[arg(long, value_name = "N")]
     most_references: Option<usize>,
     /// What scores the damage: builtin, classical, or an ONNX file (docs/model-contract.md)
@@ -91,18 +91,19 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
         !args.fuse || args.submission.is_none(),
         "--submission wants a line a capture, and --fuse leaves one an item: give one of them"
     );
-    if let (Format::Mvtec, Some(most)) = (args.format, args.most_references.filter(|most| *most < MIN_PICTURES)) {
-        eprintln!("intact: fewer than {MIN_PICTURES} references do not show what varies: samples are only compared with {most}");
-    }
     let (mut samples, shared) = datasets::read(&args.dataset, args.format, args.split)?;
     ensure!(!samples.is_empty(), "{}: the split `{}` is empty", args.dataset.display(), args.split.name());
+    if let Some(taken) = too_few(args, &samples) {
+        eprintln!("intact: fewer than {MIN_PICTURES} references do not show what varies: samples are only compared with {taken}");
+    }
     if let Some(limit) = args.limit.filter(|l| *l < samples.len()) {
         ensure!(limit > 0, "--limit 0: at least one sample is needed");
         let n = samples.len();
         samples = (0..limit).map(|k| samples[k * n / limit].clone()).collect();
     }
     let models = ModelChoice::from(args.model.as_str()).load(args.engine)?;
-    let inspector = Inspector { params: InspectionParams { damage_threshold: args.threshold, ..InspectionParams::default() }, models };
+    let inspector =
+        Inspector { params: InspectionParams { damage_threshold: args.threshold, ..InspectionParams::default() }, models, embedding: None };
     let comparer = (args.references == References::Auto).then(|| Comparer::load(args.engine)).transpose()?;
     let mut judge = Judge::new(&args.dataset, args.format, shared, inspector, comparer)?
         .with_most_references(args.most_references.unwrap_or(usize::MAX));
@@ -136,6 +137,14 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
         print(args, &figures);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// How many references of pictures that are taken alike are used, when they are too few to learn from.
+fn too_few(args: &EvalArgs, samples: &[Sample]) -> Option<usize> {
+    let is_learnt = args.format == Format::Mvtec && args.references == References::Auto;
+    // All samples of such a set share them.
+    let given = samples.first().filter(|_| is_learnt)?.references.len();
+    Some(chosen(given, args.most_references.unwrap_or(usize::MAX), args.format).len()).filter(|taken| *taken < MIN_PICTURES)
 }
 
 /// One sample and one verdict an item: those of the capture with the highest score.
@@ -212,6 +221,29 @@ fn print(args: &EvalArgs, figures: &Figures) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn it_is_told_when_references_are_too_few_to_learn_from() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: EvalArgs,
+        }
+        for (given, line, told) in [
+            (20, "--format mvtec --most-references 7", Some(7)),
+            (20, "--format mvtec --most-references 8", None),
+            (5, "--format mvtec", Some(5)),
+            (5, "--format mvtec --most-references 100", Some(5)),
+            (20, "--format mvtec", None),
+            (5, "--format mvtec --references none", None),
+            (5, "--format booth --most-references 2", None),
+        ] {
+            let args = <Line as clap::Parser>::try_parse_from(["eval", "folder"].into_iter().chain(line.split(' '))).unwrap().args;
+            let references = (0..given).map(|_| datasets::Reference { picture: PathBuf::new(), mask: None }).collect();
+            let sample = Sample { references, ..Sample::bare("a", "a", PathBuf::new()) };
+            assert_eq!(too_few(&args, &[sample]), told, "{given} {line}");
+        }
+    }
 
     #[test]
     fn the_worst_capture_stands_for_its_item() {

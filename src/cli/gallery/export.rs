@@ -37,6 +37,12 @@ pub struct Kept {
     pub camera: String,
     /// Where it came from.
     pub provenance: String,
+    /// In which light; not in lists of before.
+    #[serde(default)]
+    pub light: String,
+    /// The product's sides, millimetres.
+    #[serde(default)]
+    pub size_mm: Option<String>,
 }
 
 pub fn export(args: &ExportArgs) -> Result<ExitCode> {
@@ -49,8 +55,9 @@ pub fn export(args: &ExportArgs) -> Result<ExitCode> {
             let png = pictures::encode(&store.picture(&record.product, &record.name)?).map_err(anyhow::Error::msg)?;
             let file = Path::new(&record.product).join(format!("{}.png", free_file_name(&record.name, &mut taken)));
             write(&args.folder.join(&file), &png)?;
-            let (design, camera, provenance) = (record.version, record.camera, record.provenance);
-            list.push(serde_json::to_string(&Kept { file, name: record.name, design, camera, provenance })? + "\n");
+            let (design, camera, provenance, light, size_mm) =
+                (record.version, record.camera, record.provenance, record.light, record.size_mm);
+            list.push(serde_json::to_string(&Kept { file, name: record.name, design, camera, provenance, light, size_mm })? + "\n");
         }
     }
     write(&args.folder.join(LIST), list.concat().as_bytes())?;

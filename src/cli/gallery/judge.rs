@@ -167,7 +167,7 @@ pub fn load(store: &Store, products: Option<&[String]>) -> Result<Gallery> {
     bad.iter().for_each(|error| eprintln!("intact: {error}"));
     let (gallery, rejected) = Gallery::new(enrolled, options);
     rejected.iter().for_each(|r| eprintln!("intact: reference {} is left out: {}", r.picture, r.reason));
-    Ok(gallery)
+    Ok(gallery.with_embedder(::gallery::built_in_embedder(EngineKind::default())?))
 }
 
 fn find(gallery: &Gallery, image: &Path, candidates: Option<&[String]>) -> Result<Identification, String> {

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Result, ensure};
 use clap::Args;
 use indicatif::ProgressBar;
-use matching::GalleryOptions;
+use matching::{Extent, GalleryOptions};
 use references::{NewReference, Origin, State, Store, StoreError};
 use serde_json::json;
 
@@ -33,6 +33,12 @@ pub struct EnrolArgs {
     /// Camera that took them
     #[arg(long, default_value = "")]
     camera: String,
+    /// Light in which they were taken, in your words
+    #[arg(long, default_value = "")]
+    light: String,
+    /// The product's sides in millimetres, for example 203x101x55 [default: of a bag what its depth shows]
+    #[arg(long, value_name = "LxWxH")]
+    size_mm: Option<Extent>,
     /// Put them into quarantine: kept, not compared with
     #[arg(long)]
     quarantine: bool,
@@ -103,7 +109,7 @@ pub fn enrol(args: &EnrolArgs) -> Result<ExitCode> {
     let total = given.iter().map(|(_, n)| n).sum();
     let state = if args.quarantine { State::Quarantined } else { State::Active };
     let views = given.into_iter().flat_map(|(views, _)| views);
-    add(&args.common, views, total, &Tags { camera: &args.camera, version: args.design, state })
+    add(&args.common, views, total, &Tags { camera: &args.camera, light: &args.light, size: args.size_mm, version: args.design, state })
 }
 
 pub fn import(args: &ImportArgs) -> Result<ExitCode> {
@@ -112,12 +118,15 @@ pub fn import(args: &ImportArgs) -> Result<ExitCode> {
         say!("{}: layout {layout}, {} picture(s)", args.folder.display(), found.len());
     }
     let total = found.len() as u64;
-    add(&args.common, found.into_iter(), total, &Tags { camera: "", version: None, state: State::Active })
+    add(&args.common, found.into_iter(), total, &Tags { camera: "", light: "", size: None, version: None, state: State::Active })
 }
 
 /// What is noted beside every picture of one command.
 struct Tags<'a> {
     camera: &'a str,
+    light: &'a str,
+    /// Measured by the user.
+    size: Option<Extent>,
     /// `None`: the newest design in use.
     version: Option<u32>,
     state: State,
@@ -125,7 +134,7 @@ struct Tags<'a> {
 
 /// Enrols picture after picture. A picture that is enrolled already is no failure: the command can be repeated.
 fn add(common: &Common, views: impl Iterator<Item = View>, total: u64, tags: &Tags) -> Result<ExitCode> {
-    let mut store = common.write()?;
+    let mut store = common.enrolling()?;
     let progress = if common.json { ProgressBar::hidden() } else { ProgressBar::new(total) };
     let (mut added, mut known, mut refused) = (0, 0, Vec::new());
     for view in views {
@@ -178,12 +187,19 @@ fn add_one(store: &mut Store, view: View, tags: &Tags) -> Result<references::Ref
     let name = kept.as_ref().map_or_else(|| view.name.clone(), |kept| Some(kept.name.clone()));
     let known = tags.version.or(kept.as_ref().map(|kept| kept.design));
     let version = known.map_or_else(|| store.design_in_use(&product), Ok)?;
-    let (camera, provenance) = kept.map_or_else(|| (tags.camera.to_owned(), view.from.clone()), |kept| (kept.camera, kept.provenance));
+    let exported = kept.as_ref().and_then(|kept| kept.size_mm.as_ref()).and_then(|text| text.parse().ok());
+    let (camera, light, provenance) = match kept {
+        Some(kept) => (kept.camera, kept.light, kept.provenance),
+        None => (tags.camera.to_owned(), tags.light.to_owned(), view.from.clone()),
+    };
+    let cutout = view.cutout().map_err(Refusal::Picture)?;
+    let size = tags.size.or(exported).or(cutout.extent());
     let new = NewReference {
         product,
         name,
-        cutout: view.cutout().map_err(Refusal::Picture)?,
+        cutout: cutout.with_extent(size),
         camera,
+        light,
         provenance,
         version,
         state: tags.state,

@@ -96,6 +96,11 @@ impl Common {
     fn write(&self) -> Result<Store> {
         Ok(Store::open(&self.url()?)?)
     }
+
+    /// For enrolling: embeddings are kept beside the pictures.
+    fn enrolling(&self) -> Result<Store> {
+        Ok(self.write()?.with_embedder(Some(::gallery::built_in_embedder(EngineKind::default())?)))
+    }
 }
 
 /// Where programs keep a user's data.

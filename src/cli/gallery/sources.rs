@@ -9,7 +9,7 @@ use captures::load_color;
 use datasets::kaputt_references;
 use inspection::{EmptyTray, Inspector};
 use intact_msgs::msg::ItemArrival;
-use matching::Cutout;
+use matching::{Cutout, Extent};
 use references::Source;
 use references::folder as pictures;
 
@@ -211,5 +211,6 @@ fn cut_out(item: &BagItem, tray: Option<&EmptyTray>, perception: &Inspector) -> 
             one.damage_score, seen.damage_threshold
         ));
     }
-    Cutout::of_label(&item.frame.color, &seen.mask, one.id, one.bbox).map_err(|e| e.to_string())
+    let cutout = Cutout::of_label(&item.frame.color, &seen.mask, one.id, one.bbox).map_err(|e| e.to_string())?;
+    Ok(cutout.with_extent(Extent::of_m(one.size_m)))
 }

@@ -1,14 +1,27 @@
 //! What a model takes and gives, and the check of it.
 
+use super::probabilities;
+use crate::InspectionError;
 use crate::comparison::PAIR_CHANNELS;
 use crate::defect::DefectType;
 
 /// Smallest and largest side of a model's input; smaller loses small damage, larger cannot keep a line's pace.
 const SIDES: std::ops::RangeInclusive<usize> = 32..=1024;
 
+/// What a model's first output holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gives {
+    /// Probabilities of damage.
+    Damage,
+    /// A vector of unit length ([`crate::EmbeddingNet`]).
+    Embedding,
+}
+
 /// What a model takes and gives, read from the model itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contract {
+    /// What it says: the name of its first output.
+    pub gives: Gives,
     /// Channels of the input: 3 (RGB), 4 (and depth behind the item's hull), or 6 (and height, and the item's place); 10 of a
     /// network that sees an item beside its reference ([`crate::Comparer`]).
     pub channels: usize,
@@ -16,7 +29,7 @@ pub struct Contract {
     pub height: usize,
     /// Columns of the input.
     pub width: usize,
-    /// One score per defect type, or one score for damage of any type.
+    /// One score per defect type, or one score for damage of any type; of an embedding its length.
     pub classes: usize,
     /// Rows and columns of the per-pixel maps; `None` for a classifier.
     pub map: Option<(usize, usize)>,
@@ -58,6 +71,9 @@ impl Contract {
         if input.name != "image" {
             return Err(format!("its input is called `{}`, expected `image`", input.name));
         }
+        if output.name == "embedding" {
+            return Self::of_embedding(input, output, outputs.len());
+        }
         if output.name != "damage" {
             return Err(format!("its output is called `{}`, expected `damage`", output.name));
         }
@@ -84,6 +100,32 @@ impl Contract {
                 return Err(format!("its second output is `{}` {shape:?}, expected `scores` [1, {}]", scores.name, 1 + classes));
             }
         }
-        Ok(Contract { channels, height, width, classes, map, scores: outputs.len() > 1 })
+        Ok(Contract { gives: Gives::Damage, channels, height, width, classes, map, scores: outputs.len() > 1 })
+    }
+
+    fn of_embedding(input: &Port, output: &Port, outputs: usize) -> Result<Contract, String> {
+        match (input.dims("input")?, output.dims("output")?, outputs) {
+            (&[1, channels @ 4, height, width], &[1, classes], 1) => {
+                Ok(Contract { gives: Gives::Embedding, channels, height, width, classes, map: None, scores: false })
+            }
+            (taken, given, _) => Err(format!("it makes {given:?} of {taken:?}; an embedding network makes [1, D] of [1, 4, H, W]")),
+        }
+    }
+
+    /// The name of its first output.
+    pub(super) fn output(&self) -> &'static str {
+        match self.gives {
+            Gives::Damage => "damage",
+            Gives::Embedding => "embedding",
+        }
+    }
+
+    /// What the model gave, if it can be what the contract says.
+    pub(super) fn checked(&self, values: &[f32]) -> Result<Vec<f32>, InspectionError> {
+        match self.gives {
+            Gives::Damage => probabilities(values),
+            Gives::Embedding if values.iter().all(|v| v.is_finite()) => Ok(values.to_vec()),
+            Gives::Embedding => Err(InspectionError::ModelRun("it gave numbers that are not finite".to_owned())),
+        }
     }
 }

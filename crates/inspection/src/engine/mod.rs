@@ -10,26 +10,27 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-pub use contract::Contract;
 use contract::Port;
+pub use contract::{Contract, Gives};
 pub use ort::{OrtModel, load_onnxruntime};
 pub use tract::TractModel;
 
 use crate::InspectionError;
 use crate::comparison::{self, PAIR_CHANNELS};
 use crate::damage::TREES;
+use crate::embedding;
 
 /// The weights that this version brings (models/damage/README.md is their card).
 const BUILT_IN: &[u8] = include_bytes!("../../../../models/damage/damage.onnx");
 /// What messages call them.
 const BUILT_IN_NAME: &str = "damage.onnx";
 
-/// What a model says of one item; all values in [0, 1].
+/// What a model says of one item.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
-    /// `[K]`, or `[K, h, w]`: a score a type, or a map a type.
-    pub damage: Vec<f32>,
-    /// `[1 + K]`: any damage, then each type; `None` of a model without that output.
+    /// `[K]`, or `[K, h, w]`: a score a type, or a map a type, in [0, 1]; or an embedding.
+    pub values: Vec<f32>,
+    /// `[1 + K]`: any damage, then each type, in [0, 1]; `None` of a model without that output.
     pub scores: Option<Vec<f32>>,
 }
 
@@ -146,6 +147,10 @@ impl ModelChoice {
             EngineKind::Tract => Models::from(TractModel::load(path)?),
             EngineKind::Ort => Models::from(OrtModel::load(path)?),
         };
+        if models.of(true).is_some_and(|m| m.contract().gives == Gives::Embedding) {
+            let reason = "it gives an `embedding`, expected `damage`".to_owned();
+            return Err(InspectionError::ModelContract { path: path.clone(), reason });
+        }
         if models.of(true).is_some_and(|m| m.contract().channels == PAIR_CHANNELS) {
             let reason = format!("it takes {PAIR_CHANNELS} channels, an item beside its reference; a damage model takes 3, 4 or 6");
             return Err(InspectionError::ModelContract { path: path.clone(), reason });
@@ -159,10 +164,15 @@ fn read_file(path: &Path) -> Result<Vec<u8>, InspectionError> {
 }
 
 /// What this version judges with where it is given no other model, by file and content: the classical scorer's trees, the damage network,
-/// the comparing network.
-pub fn built_in_models() -> [String; 3] {
+/// the comparing network, the embedding network.
+pub fn built_in_models() -> [String; 4] {
     let of = |name: &str, bytes: &[u8]| name_of(Path::new(name), bytes);
-    [of("trees.txt", TREES.as_bytes()), of(BUILT_IN_NAME, BUILT_IN), of(comparison::BUILT_IN_NAME, comparison::BUILT_IN)]
+    [
+        of("trees.txt", TREES.as_bytes()),
+        of(BUILT_IN_NAME, BUILT_IN),
+        of(comparison::BUILT_IN_NAME, comparison::BUILT_IN),
+        of(embedding::BUILT_IN_NAME, embedding::BUILT_IN),
+    ]
 }
 
 /// `file.onnx@1a2b3c4d5e6f`.

@@ -8,7 +8,7 @@ use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{Outlet, Tensor, TensorElementType, ValueType};
 
-use super::{Contract, Engine, Output, Port, check_input, name_of, probabilities, read_file, try_out};
+use super::{Contract, Engine, Output, Port, check_input, name_of, read_file, try_out};
 use crate::InspectionError;
 
 /// Names the library; else the loader's own search path is asked.
@@ -114,8 +114,8 @@ impl Engine for OrtModel {
         let outputs = session.run(ort::inputs!["image" => tensor]).map_err(failed)?;
         let values = |name: &str| -> Result<Vec<f32>, InspectionError> {
             let output = outputs.get(name).ok_or_else(|| InspectionError::ModelRun(format!("it gave no `{name}`")))?;
-            probabilities(output.try_extract_tensor::<f32>().map_err(failed)?.1)
+            c.checked(output.try_extract_tensor::<f32>().map_err(failed)?.1)
         };
-        Ok(Output { damage: values("damage")?, scores: if c.scores { Some(values("scores")?) } else { None } })
+        Ok(Output { values: values(c.output())?, scores: if c.scores { Some(values("scores")?) } else { None } })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use tract_linalg::multithread::{Executor, set_default_executor};
 use tract_onnx::prelude::*;
 
-use super::{Contract, Engine, Output, Port, check_input, name_of, probabilities, read_file, try_out};
+use super::{Contract, Engine, Output, Port, check_input, name_of, read_file, try_out};
 use crate::InspectionError;
 
 /// Large products are spread over the cores by a pool of tract's own; set once a process.
@@ -107,8 +107,8 @@ impl Engine for TractModel {
         let values = |k: usize| -> Result<Vec<f32>, InspectionError> {
             let output = outputs.get(k).ok_or_else(|| InspectionError::ModelRun("it gave no output".to_owned()))?;
             let values: Vec<f32> = output.to_plain_array_view::<f32>().map_err(failed)?.iter().copied().collect();
-            probabilities(&values)
+            c.checked(&values)
         };
-        Ok(Output { damage: values(0)?, scores: if c.scores { Some(values(1)?) } else { None } })
+        Ok(Output { values: values(0)?, scores: if c.scores { Some(values(1)?) } else { None } })
     }
 }

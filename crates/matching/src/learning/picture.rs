@@ -172,7 +172,8 @@ impl Sample {
 
     fn of_item(item: &str, version: u32, product: &str, prepared: Item, learned: Cutout, like: &Gallery) -> Result<Self, MatchError> {
         let picture = Picture { product: product.to_owned(), name: item.to_owned(), cutout: prepared.cutout().clone() };
-        let enrolled = Enrolled { picture, features: Some(prepared.features().clone()), is_partial: true };
+        let enrolled =
+            Enrolled { picture, features: Some(prepared.features().clone()), embedding: prepared.embedding().cloned(), is_partial: true };
         let (gallery, rejected) = Gallery::new([enrolled], *like.options());
         if rejected.is_empty() { Ok(Self { item: item.to_owned(), version, gallery, prepared, learned }) } else { Err(MatchError::Empty) }
     }

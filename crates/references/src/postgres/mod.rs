@@ -24,7 +24,8 @@ pub(crate) struct Postgres {
     place: String,
     /// Changes made over this connection, which are not those of others.
     own: i64,
-    has_embeddings: bool,
+    searches_embeddings: bool,
+    schema: i64,
 }
 
 /// What the driver says, with its cause, and without what was tried.
@@ -79,19 +80,22 @@ impl Postgres {
     }
 
     fn over(link: Link, place: String) -> Result<Self, StoreError> {
-        let mut server = Self { link, place, own: 0, has_embeddings: false };
+        let mut server = Self { link, place, own: 0, searches_embeddings: false, schema: SCHEMA_VERSION };
         let columns = "SELECT table_name::text, column_name::text FROM information_schema.columns WHERE table_schema = ?1";
         let columns = server.all(columns, &[NAMESPACE.into()], |row| Ok((row.text(0)?, row.text(1)?)))?;
         let has = |table: &str, column: &str| columns.iter().any(|(t, c)| t == table && c == column);
         if !has("meta", "version") {
             return Err(if columns.is_empty() { StoreError::Missing(server.place) } else { StoreError::Foreign(server.place) });
         }
-        server.has_embeddings = has("pictures", "embedding");
+        server.searches_embeddings = has("pictures", "embedding_vector");
         server.link.run(&format!("SET search_path TO {NAMESPACE}, public"), &[], &mut |_| Ok(()))?;
         match server.all("SELECT version FROM meta", &[], |row| row.int(0))?.first() {
             None => Err(StoreError::Damaged { place: server.place, detail: "it does not say which version it has".into() }),
             Some(found) if *found > SCHEMA_VERSION => Err(StoreError::Newer { place: server.place, found: *found }),
-            Some(_) => Ok(server),
+            Some(found) => {
+                server.schema = *found;
+                Ok(server)
+            }
         }
     }
 
@@ -122,9 +126,9 @@ impl Postgres {
     }
 }
 
-/// Makes the tables unless they are there. The lock and the tables end with their transaction.
+/// Makes the tables unless they are there, and brings older ones up to date. The lock and the tables end with their transaction.
 fn make(client: &mut Client) -> Result<(), ::postgres::Error> {
-    let made = {
+    let changed = {
         let mut transaction = client.transaction()?;
         let is_there = "SELECT to_regnamespace($1) IS NOT NULL";
         // First without the lock: who may only read must not need it.
@@ -136,10 +140,28 @@ fn make(client: &mut Client) -> Result<(), ::postgres::Error> {
         if missing {
             transaction.batch_execute(&schema::tables())?;
         }
+        let changed = missing
+            || is_old(&mut transaction)? && {
+                transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&MAKING])?;
+                is_old(&mut transaction)?
+            };
+        if changed && !missing {
+            transaction.batch_execute(&schema::migration())?;
+        }
         transaction.commit()?;
-        missing
+        changed
     };
-    if made { schema::add_embeddings(client) } else { Ok(()) }
+    if changed { schema::add_embeddings(client) } else { Ok(()) }
+}
+
+/// True for tables of an earlier version; others' tables are none of them.
+fn is_old(transaction: &mut ::postgres::Transaction) -> Result<bool, ::postgres::Error> {
+    let is_there = format!("SELECT to_regclass('{NAMESPACE}.meta') IS NOT NULL");
+    if !transaction.query_one(&is_there, &[])?.try_get::<_, bool>(0)? {
+        return Ok(false);
+    }
+    let found = transaction.query_opt(&format!("SELECT version FROM {NAMESPACE}.meta"), &[])?;
+    Ok(found.map(|row| row.try_get::<_, i64>(0)).transpose()?.is_some_and(|version| version < SCHEMA_VERSION))
 }
 
 impl Tables for Postgres {
@@ -148,7 +170,7 @@ impl Tables for Postgres {
     }
 
     fn schema(&self) -> i64 {
-        SCHEMA_VERSION
+        self.schema
     }
 
     fn read(&self, work: Work) -> Result<(), StoreError> {
@@ -179,8 +201,8 @@ impl Tables for Postgres {
         Ok(missing.map(|(name, table, ..)| format!("{table}: the trigger {name} is gone or off")).collect())
     }
 
-    fn has_embeddings(&self) -> bool {
-        self.has_embeddings
+    fn searches_embeddings(&self) -> bool {
+        self.searches_embeddings
     }
 }
 

@@ -1,13 +1,12 @@
 //! The tables on a server, in a schema of their own: what else is in the database is not touched.
 
 use ::postgres::Client;
+use matching::EMBEDDING_LEN;
 
 use crate::schema::{GUARDS, HISTORY, INDICES, LEARNING, LEARNING_GUARDS, PICTURES, PRODUCTS, SCHEMA_VERSION};
 
 /// PostgreSQL's schema that holds the tables.
 pub(super) const NAMESPACE: &str = "intact_gallery";
-/// Length of an embedding, [`matching::look`].
-pub(super) const EMBEDDING: usize = matching::LOOK_LEN;
 
 /// The shared tables in PostgreSQL's words. Text sorts by its bytes, as SQLite's does: the order of a gallery must not depend
 /// on the server's language.
@@ -49,6 +48,18 @@ pub(super) fn tables() -> String {
     text
 }
 
+/// Brings tables of version 2 up to date: what they called an embedding were colours, in pgvector's own type, and can be made again.
+pub(super) fn migration() -> String {
+    format!(
+        "SET LOCAL search_path TO {NAMESPACE}, public;
+         ALTER TABLE pictures DROP COLUMN IF EXISTS embedding;
+         ALTER TABLE pictures ADD COLUMN embedding BYTEA;
+         ALTER TABLE pictures ADD COLUMN size_mm TEXT COLLATE \"C\";
+         ALTER TABLE pictures ADD COLUMN light TEXT COLLATE \"C\";
+         UPDATE meta SET version = {SCHEMA_VERSION};"
+    )
+}
+
 /// Name, table, events, `ROW` or `STATEMENT`, and what is said, of each trigger. Emptying a table at once is refused like deleting.
 pub(super) fn guards() -> Vec<(String, &'static str, String, &'static str, &'static str)> {
     let all = GUARDS.iter().chain(&LEARNING_GUARDS);
@@ -68,10 +79,10 @@ pub(super) fn add_embeddings(client: &mut Client) -> Result<(), ::postgres::Erro
     }
     let add = format!(
         "CREATE EXTENSION IF NOT EXISTS vector SCHEMA public;
-         ALTER TABLE {NAMESPACE}.pictures ADD COLUMN embedding vector({EMBEDDING});"
+         ALTER TABLE {NAMESPACE}.pictures ADD COLUMN IF NOT EXISTS embedding_vector vector({EMBEDDING_LEN});"
     );
     if let Err(error) = client.batch_execute(&add) {
-        tracing::debug!(error = %super::said(&error), "the gallery has no embeddings");
+        tracing::debug!(error = %super::said(&error), "the gallery has no embeddings to be searched");
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS copy_of (gallery TEXT PRIMARY KE
 const HELD: &str = "CREATE TABLE IF NOT EXISTS copy_products (product TEXT PRIMARY KEY)";
 /// Columns of `pictures` that both sides number in the same order; `id` is each side's own.
 const COLUMNS: &str = "product, name, width, height, picture, mask, depth, camera, features, n_features, provenance, version, state, \
-                       added_ns, added_by, sha256, origin";
+                       added_ns, added_by, sha256, origin, embedding, size_mm, light";
 
 /// True for a file that copies a gallery.
 pub(super) fn is_copy(connection: &Connection) -> rusqlite::Result<bool> {
@@ -140,7 +140,9 @@ fn widen(from: &mut dyn Statements, to: &mut dyn Statements, held: Option<Produc
 }
 
 fn insert_picture() -> String {
-    format!("INSERT INTO pictures ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)")
+    format!(
+        "INSERT INTO pictures ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
+    )
 }
 
 /// What happened since the last time; pictures only of the products that are `held` (`None`: of all).

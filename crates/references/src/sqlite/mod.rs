@@ -83,8 +83,11 @@ impl Sqlite {
         // Two processes may come here at once; the second finds the tables of the first.
         if kind(&transaction).at(&place)?.is_empty {
             schema::create(&transaction).at(&place)?;
-        } else if kind(&transaction).at(&place)?.version < SCHEMA_VERSION {
-            schema::migrate(&transaction).at(&place)?;
+        } else {
+            let found = kind(&transaction).at(&place)?.version;
+            if found < SCHEMA_VERSION {
+                schema::migrate(&transaction, found).at(&place)?;
+            }
         }
         transaction.commit().at(&place)?;
         Ok(Self { connection, place, schema: SCHEMA_VERSION })

@@ -30,9 +30,21 @@ fn guard(connection: &Connection, guards: &[Guard]) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Brings a file of an older version up to date; the caller's transaction makes it all or nothing.
+pub(crate) fn migrate(connection: &Connection, found: i64) -> rusqlite::Result<()> {
+    match found {
+        1 => from_version_1(connection),
+        _ => connection.execute_batch(
+            "ALTER TABLE pictures ADD COLUMN embedding BLOB; ALTER TABLE pictures ADD COLUMN size_mm TEXT;
+             ALTER TABLE pictures ADD COLUMN light TEXT;",
+        ),
+    }?;
+    connection.pragma_update(None, "user_version", SCHEMA_VERSION)
+}
+
 /// Brings a file of version 1 up to date; the caller's transaction makes it all or nothing. A constraint of SQLite cannot
 /// be changed, so the two tables whose states are constrained are written anew; dropping fires no triggers.
-pub(crate) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
+fn from_version_1(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(&format!(
         "CREATE TABLE new_pictures {PICTURES};
          INSERT INTO new_pictures (id, product, name, width, height, picture, mask, depth, camera, features, n_features, provenance,
@@ -48,15 +60,26 @@ pub(crate) fn migrate(connection: &Connection) -> rusqlite::Result<()> {
     ))?;
     guard(connection, &GUARDS)?;
     connection.execute_batch(&format!("{INDICES} {LEARNING}"))?;
-    guard(connection, &LEARNING_GUARDS)?;
-    connection.pragma_update(None, "user_version", SCHEMA_VERSION)
+    guard(connection, &LEARNING_GUARDS)
+}
+
+/// The tables of version 2, as files in use have them.
+#[cfg(test)]
+pub(crate) fn create_version_2(connection: &Connection) -> rusqlite::Result<()> {
+    create(connection)?;
+    connection.execute_batch(
+        "ALTER TABLE pictures DROP COLUMN embedding; ALTER TABLE pictures DROP COLUMN size_mm; ALTER TABLE pictures DROP COLUMN light;",
+    )?;
+    connection.pragma_update(None, "user_version", 2)
 }
 
 /// The tables of version 1, as files in use have them.
 #[cfg(test)]
 pub(crate) fn create_version_1(connection: &Connection) -> rusqlite::Result<()> {
     let old = |columns: &str| {
-        let kept = columns.lines().filter(|line| !line.trim_start().starts_with("origin"));
+        let kept = columns
+            .lines()
+            .filter(|line| !["origin", "embedding", "size_mm", "light"].iter().any(|new| line.trim_start().starts_with(new)));
         kept.collect::<Vec<_>>().join("\n").replace(", 'rejected')", ")")
     };
     connection.execute_batch(PRODUCTS)?;

@@ -11,6 +11,7 @@ fn new(seed: u32) -> NewReference {
         name: None,
         cutout: Cutout::whole(ColorImage::new(48, 40, (0..48 * 40).flat_map(pixel).collect()).unwrap()),
         camera: "camera".into(),
+        light: String::new(),
         provenance: format!("test {seed}"),
         version: 1,
         state: State::Active,
@@ -79,9 +80,40 @@ fn a_full_disk_changes_nothing() {
     let file = Sqlite::open(url.path().unwrap()).unwrap();
     let pages: i64 = file.connection().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
     let _: i64 = file.connection().query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get(0)).unwrap();
-    let mut store = Store { tables: Box::new(file), reach: None };
+    let mut store = Store { tables: Box::new(file), reach: None, embedder: None };
     assert!(matches!(store.enrol(&new(2), &FeatureOptions::default()), Err(StoreError::Full(_))));
     assert_eq!(store.products().unwrap()[0].active, 1);
+    assert!(store.check().unwrap().is_empty());
+}
+
+#[test]
+fn a_file_of_version_2_gets_room_for_embeddings() {
+    let (_dir, url, mut store) = store();
+    store.enrol(&new(1), &FeatureOptions::default()).unwrap();
+    drop(store);
+    let old = GalleryUrl::sqlite(url.path().unwrap().with_file_name("old.sqlite"));
+    let connection = raw(&old);
+    schema::create_version_2(&connection).unwrap();
+    connection.execute("ATTACH ?1 AS new", [url.path().unwrap().display().to_string()]).unwrap();
+    let columns = "id, product, name, width, height, picture, mask, depth, camera, features, n_features, provenance, version, state, \
+                   added_ns, added_by, sha256, origin";
+    connection
+        .execute_batch(&format!(
+            "INSERT INTO products SELECT * FROM new.products; INSERT INTO pictures SELECT {columns} FROM new.pictures;
+             INSERT INTO history SELECT * FROM new.history;"
+        ))
+        .unwrap();
+    drop(connection);
+    let options = FeatureOptions::default();
+    let reading = Store::open_for_reading(&old).unwrap();
+    assert_eq!(reading.enrolled(None, &options).unwrap().0[0].embedding, None);
+    assert_eq!(kind(&raw(&old)).unwrap().version, 2, "reading changes nothing");
+    drop(reading);
+    let network = matching::Embedder::new("net@1", |_, _| Ok(vec![0.6, 0.8]));
+    let mut store = Store::open(&old).unwrap().with_embedder(Some(network));
+    store.enrol(&new(2), &options).unwrap();
+    let kept: Vec<_> = store.enrolled(None, &options).unwrap().0.into_iter().map(|e| e.embedding.map(|e| e.vector)).collect();
+    assert_eq!(kept, [None, Some(vec![0.6, 0.8])]);
     assert!(store.check().unwrap().is_empty());
 }
 

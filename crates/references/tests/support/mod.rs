@@ -123,6 +123,7 @@ pub fn new(product: &str, seed: u32) -> NewReference {
         name: None,
         cutout: Cutout::masked(color, (0..48 * 40).map(|i| i % 48 > 3)).unwrap(),
         camera: "camera".into(),
+        light: String::new(),
         provenance: format!("test {seed}"),
         version: 1,
         state: State::Active,

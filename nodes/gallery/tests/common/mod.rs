@@ -188,6 +188,7 @@ pub fn enrol(store: &mut Store, product: &str, picture: &ColorImage) {
         name: None,
         cutout: matching::Cutout::whole(picture.clone()),
         camera: String::new(),
+        light: String::new(),
         provenance: "a test".into(),
         version: 1,
         state: State::Active,
