@@ -106,3 +106,45 @@ fn pictures_of_a_part_do_not_outvote_those_of_the_whole() {
     let (width, height) = (item.cutout().color().width(), item.cutout().color().height());
     assert!(count.missing.iter().all(|r| r.x + r.w <= width && r.y + r.h <= height), "{count:?}");
 }
+
+/// Dark beads somewhere in a pale bag; beads may touch.
+fn bag(places: &[(f32, f32)], label: bool) -> Cutout {
+    let (mut mask, mut data) = (Vec::new(), Vec::new());
+    for i in 0..300 * 240 {
+        let (x, y) = ((i % 300) as f32, (i / 300) as f32);
+        mask.push((20.0..280.0).contains(&x) && (20.0..220.0).contains(&y));
+        let bead = places.iter().any(|(u, v)| (x - u).hypot(y - v) < 18.0);
+        let paper = label && (30.0..110.0).contains(&x) && (130.0..210.0).contains(&y);
+        data.extend(match () {
+            () if paper => [240, 240, 238],
+            () if bead => [30, 60, 150],
+            () => [200, 180, 110],
+        });
+    }
+    Cutout::masked(ColorImage::new(300, 240, data).unwrap(), mask).unwrap()
+}
+
+#[test]
+fn loose_units_are_counted_wherever_they_lie() {
+    let a = [(60.0, 60.0), (120.0, 90.0), (200.0, 60.0), (240.0, 150.0), (150.0, 180.0)];
+    let b = [(50.0, 180.0), (90.0, 60.0), (150.0, 120.0), (180.0, 50.0), (250.0, 190.0)];
+    let c = [(60.0, 100.0), (110.0, 150.0), (170.0, 190.0), (200.0, 110.0), (250.0, 60.0)];
+    let units = Units::of(&[bag(&a, false), bag(&b, false), bag(&c, false)]).unwrap();
+    assert!(units.are_loose() && units.expected() == Some(5));
+    let other = [(80.0, 160.0), (130.0, 60.0), (170.0, 140.0), (220.0, 180.0), (240.0, 80.0)];
+    let whole = units.count(&bag(&other, false)).unwrap().unwrap();
+    assert_eq!((whole.seen, whole.hidden, whole.missing.len(), whole.score), (5, 0, 0, 0.0));
+    let short = units.count(&bag(&other[1..], false)).unwrap().unwrap();
+    assert_eq!((short.expected, short.seen, short.missing.len()), (5, 4, 1));
+    assert!(short.score > 0.5);
+    // Two that touch are two, and what lies under a label is hidden.
+    let touching = [(80.0, 160.0), (130.0, 60.0), (165.0, 60.0), (220.0, 180.0), (240.0, 80.0)];
+    assert_eq!(units.count(&bag(&touching, false)).unwrap().unwrap().seen, 5);
+    let short = units.count(&bag(&touching[1..], false)).unwrap().unwrap();
+    assert_eq!((short.seen, short.missing.len()), (4, 1));
+    let labelled = units.count(&bag(&other, true)).unwrap().unwrap();
+    assert_eq!((labelled.seen, labelled.hidden, labelled.missing.len()), (4, 1, 0));
+    // An empty bag says nothing, and a card with places is not loose.
+    assert_eq!(units.count(&bag(&[], false)).unwrap(), None);
+    assert!(!self::units().are_loose());
+}
