@@ -122,10 +122,16 @@ fn plumbing(c: &mut Criterion) {
         .unwrap();
     let publisher = node.publisher::<Image>("image", Qos::sensor()).unwrap();
     let image = Arc::new(Image { width: 1280, height: 720, step: 3840, data: vec![7; 1280 * 720 * 3], ..Image::default() });
-    group.bench_function("publish_to_callback_2.76_MB", |b| b.iter(|| publisher.publish(Arc::clone(&image)).unwrap()));
+    let mut published = 0u64;
+    group.bench_function("publish_to_callback_2.76_MB", |b| {
+        b.iter(|| {
+            published += 1;
+            publisher.publish(Arc::clone(&image)).unwrap();
+        });
+    });
     group.finish();
     // Nothing was published where only other benches run.
-    assert!(heard.load(Ordering::Relaxed) > 0 || stamp_ns == 0, "nothing was heard");
+    assert!(heard.load(Ordering::Relaxed) > 0 || published == 0, "nothing was heard");
 }
 
 criterion_group!(parts, perception, gallery, wire, plumbing);

@@ -1,6 +1,6 @@
 """Where an interrupted training stands: written whole or not at all, and gone on with only by a run that asks for the same.
 
-Otherwise the first half of the weights would come of one rate, length or set of pictures and the second of another, and nobody would know.
+Otherwise the first half of the weights would come of one rate, length or table of pictures and the second of another, and nobody would know.
 """
 
 import argparse
@@ -15,7 +15,9 @@ FREE = ("workers", "threads", "every")
 
 
 def asked(args: argparse.Namespace, tables: list[Path]) -> dict:
-    """What decides the weights: the arguments, what the tables of the data hold, and the weights to start from, wherever they lie."""
+    """What decides the weights: the arguments, what the tables of the data hold, and the weights to start from, wherever they lie.
+
+    The tables stand for the data: the pictures themselves are gigabytes and not read, so the same rows over other pixels go unnoticed."""
     plain = {name: value for name, value in vars(args).items() if name not in FREE and not isinstance(value, Path)}
     data = hashlib.sha256()
     for table in tables:

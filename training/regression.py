@@ -25,7 +25,7 @@ import tampar
 from exam import auroc, interval
 
 HERE = Path(__file__).resolve().parent
-# A score that moved by more is named; an AUROC that fell by more fails.
+# A score that moved by more is named; an AUROC that fell by more fails, and so do fewer changed ones that are compared.
 MOVED, FELL = 0.05, 0.02
 # The rule of colour: the share of a picture's pixels that are darker than all but this share of those of `good/`.
 DARK = 0.001
@@ -70,7 +70,7 @@ def parcels(args: argparse.Namespace) -> list[dict]:
 
 
 def figures(rows: list[dict]) -> dict[str, dict]:
-    """AUROC of each set that has both kinds, changed against unchanged; sides that were not compared are left out."""
+    """AUROC of each set that has both kinds, changed against unchanged, and how many of each; sides that were not compared are left out."""
     found = {}
     for name, kind, key in (("hazelnut", "hazelnut", "score"), ("rule of colour", "hazelnut", "dark"), ("tampar", "tampar", "score")):
         known = [row for row in rows if row["set"] == kind and row[key] is not None]
@@ -86,7 +86,9 @@ def told(score: float | None) -> str:
 
 
 def compare(before: list[dict], now: list[dict]) -> bool:
-    """Prints what moved; whether an AUROC fell. A score that came or went has moved, and an AUROC that went has fallen."""
+    """Prints what moved; whether it got worse: an AUROC fell or went, or fewer changed sides are compared, which no AUROC shows.
+
+    A score that came or went has moved."""
     earlier, later = ({(row["set"], row["id"]): row["score"] for row in rows} for rows in (before, now))
     pairs = [(key, earlier.get(key), later.get(key)) for key in sorted(earlier.keys() | later.keys())]
     moved = [(key, a, b) for key, a, b in pairs if (a is None) != (b is None) or (a is not None and abs(a - b) > MOVED)]
@@ -97,7 +99,10 @@ def compare(before: list[dict], now: list[dict]) -> bool:
     fallen = [name for name in was if name not in is_now or was[name]["auroc"] - is_now[name]["auroc"] > FELL]
     for name in fallen:
         print(f"fell by more than {FELL}: {name}, {was[name]['auroc']} -> {is_now.get(name, {}).get('auroc')}")
-    return bool(fallen)
+    fewer = [name for name in was if name in is_now and is_now[name]["changed"] < was[name]["changed"]]
+    for name in fewer:
+        print(f"fewer changed ones are compared: {name}, {was[name]['changed']} -> {is_now[name]['changed']}")
+    return bool(fallen or fewer)
 
 
 def main() -> None:

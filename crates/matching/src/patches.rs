@@ -165,9 +165,9 @@ impl PatchMemory {
     fn disorder_of(&self, held_out: &[(u32, &Described)]) -> f32 {
         let (mut sum, mut n) = (0.0, 0);
         for (picture, described) in held_out {
-            let limit = median(described.patches.iter().map(|p| p[SPREAD]).collect());
-            let found = described.patches.iter().zip(self.nearest(described, Some(*picture)));
-            for (patch, (_, row)) in found.filter(|(patch, _)| patch[SPREAD] >= limit) {
+            let shown = described.showing_most();
+            let found = described.patches.iter().zip(self.nearest(described, Some(*picture))).zip(shown);
+            for ((patch, (_, row)), _) in found.filter(|(_, shown)| *shown) {
                 let place = |k: usize| self.places[row][k];
                 sum += (patch[LOOK] - place(0)).hypot(patch[LOOK + 1] - place(1));
                 n += 1;
@@ -251,8 +251,11 @@ fn thinned(count: usize, most: usize) -> impl Iterator<Item = usize> {
     /// The golden ratio's fractions of whole multiples lie as evenly as can be.
     const GOLDEN: f64 = 0.618_033_988_749_894_9;
     let keep = count.min(most);
-    let stretch = count as f64 / keep.max(1) as f64;
-    (0..keep).map(move |k| if keep == count { k } else { (((k as f64) + (k as f64 * GOLDEN).fract()) * stretch) as usize }.min(count - 1))
+    (0..keep).map(move |k| {
+        // Whole numbers: stretches neither overlap nor leave anything between them, so nothing is taken twice.
+        let (from, to) = (k * count / keep, (k + 1) * count / keep);
+        from + ((to - from) as f64 * (k as f64 * GOLDEN).fract()) as usize
+    })
 }
 
 fn median(mut values: Vec<f32>) -> f32 {
@@ -299,6 +302,15 @@ impl Described {
             }
         }
         Described { columns, rows, patches }
+    }
+
+    /// True for the half of the patches that show most. The patches of an exactly even ground show nothing at all, and chance decides
+    /// which of them are nearest: they count only where there are no others.
+    fn showing_most(&self) -> Vec<bool> {
+        let spreads = || self.patches.iter().map(|p| p[SPREAD]);
+        let (middle, least) = (median(spreads().collect()), spreads().fold(f32::MAX, f32::min));
+        let most: Vec<bool> = spreads().map(|s| s > least && s >= middle).collect();
+        if most.contains(&true) { most } else { vec![true; most.len()] }
     }
 }
 
@@ -408,6 +420,39 @@ mod tests {
         }
         assert_eq!(thinned(5, 9).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
         assert_eq!(thinned(0, 9).count(), 0);
+    }
+
+    #[test]
+    fn thinning_takes_nothing_twice() {
+        for (count, most) in [(1250, 1000), (1001, 1000), (1617, 1000), (1619, 1000), (1999, 1000), (41_000, MEMORY), (3, 2), (2, 1)] {
+            let kept: Vec<usize> = thinned(count, most).collect();
+            assert_eq!(kept.len(), most, "{count}");
+            assert!(kept.windows(2).all(|w| w[0] < w[1]) && kept.last() < Some(&count), "{most} of {count}");
+        }
+    }
+
+    /// A thing of grain in its place before an exactly white ground, which covers most of the picture.
+    fn on_white(seed: u32) -> Cutout {
+        let thing = grain(seed, false);
+        let data = thing.color().data().as_chunks::<3>().0.iter().enumerate().flat_map(|(i, p)| {
+            let (x, y) = (i % 160, i / 160);
+            // Dark to the left, bright to the right: each part of it has its place.
+            let shade = |v: u8| (u32::from(v) * x as u32 / 160) as u8;
+            if (50..110).contains(&x) && (40..80).contains(&y) { p.map(shade) } else { [255; 3] }
+        });
+        Cutout::whole(ColorImage::new(160, 120, data.collect()).unwrap())
+    }
+
+    #[test]
+    fn an_exactly_even_ground_does_not_hide_how_the_thing_lies() {
+        let pictures: Vec<Cutout> = (0..10).map(on_white).collect();
+        let described = Described::of(pictures[0].color());
+        let even = described.patches.iter().filter(|p| p[SPREAD] == 0.0).count();
+        assert!(2 * even > described.patches.len(), "{even} of {}", described.patches.len());
+        let memory = PatchMemory::of(&pictures).unwrap();
+        assert!(memory.disorder() < 0.15 && memory.knows_places(), "{}", memory.disorder());
+        let plain: Vec<Cutout> = (0..10).map(|_| Cutout::whole(ColorImage::new(160, 120, vec![255; 57_600]).unwrap())).collect();
+        assert!(PatchMemory::of(&plain).unwrap().disorder().is_finite(), "where nothing else is shown, all patches count");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! What lies where then tells, and a thing that is photographed in any turn needs no picture of each.
 
-use opencv::core::{Mat, MatTraitConstManual, Scalar, Size};
+use opencv::core::{Mat, MatTraitConst, MatTraitConstManual, MatTraitManual, Scalar, Size, Vec3b};
 use opencv::imgproc;
 use rayon::prelude::*;
 use vision::HeatMap;
@@ -30,18 +30,25 @@ const LONG: f64 = 1.5;
 /// Ground that is kept around a thing, share of its length.
 const MARGIN: f64 = 0.06;
 
-/// The least length of a thing, in units of its picture.
+/// The least length of a thing: of a whole picture a share of its longer side, of a cutout pixels.
 const SMALLEST: f64 = 0.02;
+const SMALLEST_PX: f64 = 8.0;
 /// The cutouts hold this share of the things whole; what is larger loses a little at its ends, which shows.
-const NEARLY_ALL: f64 = 0.95;
+pub(crate) const NEARLY_ALL: f64 = 0.95;
 
 /// How a product's pictures are brought into one pose.
 #[derive(Clone, Debug)]
 pub(crate) struct Pose {
-    /// Of the cutouts, in units of the pictures ([`unit_px`]).
+    /// Of what is brought, in units of the pictures ([`unit_px`]).
     width: f64,
     height: f64,
     is_long: bool,
+    /// Of the things, horizontally and vertically, in units: the median.
+    sides: [f64; 2],
+    /// The pictures are cut out of their background; of others, lengths mean something else.
+    is_cut_out: bool,
+    /// The unit of the median picture: all are brought at its resolution, or they could not be compared.
+    unit_px: f64,
 }
 
 /// A picture in its product's pose, and how to come back.
@@ -49,7 +56,7 @@ pub(crate) struct Brought {
     pub cutout: Cutout,
     /// What differs from the ground and does not hang together with the thing, 255 a pixel, at [`LOOKED_AT_PX`].
     pub loose: Loose,
-    /// False where no such thing was found: then it is the middle of the picture.
+    /// False where no such thing was found: then it is the middle of the picture, or all of one of another kind.
     pub shows_thing: bool,
     /// Pixels of the picture from those of the cutout.
     picture_from_cutout: Mat,
@@ -90,49 +97,73 @@ struct Thing {
 }
 
 impl Pose {
-    /// `None` when the pictures do not show one thing of one size before an even ground.
+    /// `None` when the pictures do not show one thing of one size before an even ground, or are cut out in part.
     pub fn of(pictures: &[Cutout]) -> Result<Option<Pose>, MatchError> {
-        let found: Result<Vec<Option<(Thing, Loose)>>, MatchError> = pictures.par_iter().map(Thing::of).collect();
-        let things: Vec<Thing> = found?.into_iter().flatten().map(|(thing, _)| thing).collect();
-        if things.is_empty() || (things.len() as f64) < MOST * pictures.len() as f64 {
+        let is_cut_out = pictures.first().is_some_and(Cutout::is_cut_out);
+        if pictures.iter().any(|p| p.is_cut_out() != is_cut_out) {
             return Ok(None);
         }
-        let is_long = share_of(&things, |t| t.elongation, 0.5) > LONG;
-        let length = |t: &Thing, of: fn(&Thing, bool) -> [f64; 2]| of(t, is_long)[1] - of(t, is_long)[0];
-        let mut sides = [0.0; 2];
-        for (side, of) in sides.iter_mut().zip([Thing::horizontally, Thing::vertically]) {
-            let middle = share_of(&things, |t| length(t, of), 0.5);
-            let (low, high) = (share_of(&things, |t| length(t, of), 0.05), share_of(&things, |t| length(t, of), NEARLY_ALL));
-            if middle < SMALLEST || high - middle > ALIKE * middle || middle - low > ALIKE * middle {
+        let found: Result<Vec<Option<(Thing, Loose)>>, MatchError> = pictures.par_iter().map(Thing::of).collect();
+        let found: Vec<(Thing, f64)> = found?.into_iter().zip(pictures).filter_map(|(f, p)| Some((f?.0, unit_px(p)))).collect();
+        if found.is_empty() || (found.len() as f64) < MOST * pictures.len() as f64 {
+            return Ok(None);
+        }
+        let (things, units): (Vec<Thing>, Vec<f64>) = found.into_iter().unzip();
+        let is_long = quantile(things.iter().map(|t| t.elongation).collect(), 0.5) > LONG;
+        let (mut sides, mut most) = ([0.0; 2], [0.0; 2]);
+        for side in 0..2 {
+            let length = |share: f64| quantile(things.iter().map(|t| t.sides(is_long)[side]).collect(), share);
+            let (low, middle, high) = (length(0.05), length(0.5), length(NEARLY_ALL));
+            if middle < smallest(is_cut_out) || high - middle > ALIKE * middle || middle - low > ALIKE * middle {
                 return Ok(None);
             }
-            *side = high;
+            (sides[side], most[side]) = (middle, high);
         }
-        let [width, height] = sides;
+        let [width, height] = most;
         let margin = 2.0 * MARGIN * width.max(height);
-        Ok(Some(Pose { width: width + margin, height: height + margin, is_long }))
+        Ok(Some(Pose { width: width + margin, height: height + margin, is_long, sides, is_cut_out, unit_px: quantile(units, 0.5) }))
     }
 
-    /// Brings a picture into the pose; where it shows no such thing, its middle is taken.
+    /// Brings a picture into the pose; where it shows no such thing, its middle is taken, and all of one that is cut out where the
+    /// others are not, or the other way round.
     pub fn bring(&self, picture: &Cutout) -> Result<Brought, MatchError> {
-        let found = Thing::of(picture)?;
+        let is_alike = picture.is_cut_out() == self.is_cut_out;
+        let found = if is_alike { Thing::of(picture)? } else { None };
+        // A speck of a mask is no thing that could be enlarged to the others' size.
+        let found = found.filter(|(thing, _)| thing.sides(self.is_long).into_iter().any(|s| s >= smallest(self.is_cut_out)));
         let shows_thing = found.is_some();
-        let (thing, loose) = found.unwrap_or_else(|| (Thing::nothing(picture), Loose::default()));
-        let color = picture.color();
+        let px = if is_alike { unit_px(picture) } else { f64::from(picture.longer_px()) / self.width.max(self.height) };
+        let (thing, loose) = found.unwrap_or_else(|| (Thing::nothing(picture, px), Loose::default()));
+        let larger = if shows_thing { self.larger(&thing) } else { 1.0 };
         let middle = |of: [f64; 2]| (of[0] + of[1]) / 2.0;
         let (u, v) = (middle(thing.horizontally(self.is_long)), middle(thing.vertically(self.is_long)));
         let [ax, ay] = if self.is_long { thing.axis } else { [1.0, 0.0] };
-        let (x, y) = (u - self.width / 2.0, v - self.height / 2.0);
-        let px = unit_px(picture);
+        let (x, y) = (u - larger * self.width / 2.0, v - larger * self.height / 2.0);
         let corner = [thing.centre[0] + ax * x - ay * y, thing.centre[1] + ay * x + ax * y].map(|c| c * px);
-        let picture_from_cutout = Mat::from_slice_2d(&[[ax, -ay, corner[0]], [ay, ax, corner[1]]])?;
-        let side = |share: f64| ((share * px).round() as i32).max(1);
+        // Pixels of the picture for one of what is brought.
+        let scale = larger * px / self.unit_px;
+        let placed = |by: f64| {
+            Mat::from_slice_2d(&[[ax * scale / by, -ay * scale / by, corner[0] / by], [ay * scale / by, ax * scale / by, corner[1] / by]])
+        };
+        let side = |units: f64| ((units * self.unit_px).round() as i32).max(1);
+        let size = Size::new(side(self.width), side(self.height));
+        let [r, g, b] = thing.ground;
+        // Every pixel of a larger picture counts, as in the others.
+        let shrunk_by = scale.max(1.0);
+        let source = thing.before_its_ground(picture, shrunk_by)?;
         let mut out = Mat::default();
         let how = imgproc::INTER_LINEAR | imgproc::WARP_INVERSE_MAP;
-        let [r, g, b] = thing.ground;
-        let (size, ground) = (Size::new(side(self.width), side(self.height)), Scalar::new(r, g, b, 0.0));
-        imgproc::warp_affine(&cv::from_color(color)?, &mut out, &picture_from_cutout, size, how, opencv::core::BORDER_CONSTANT, ground)?;
+        imgproc::warp_affine(&source, &mut out, &placed(shrunk_by)?, size, how, opencv::core::BORDER_CONSTANT, Scalar::new(r, g, b, 0.0))?;
+        let picture_from_cutout = placed(1.0)?;
         Ok(Brought { cutout: Cutout::whole(cv::to_color(&out)?), loose, shows_thing, picture_from_cutout })
+    }
+
+    /// How much larger a thing is than the others: of cutouts, whose resolution nothing tells, when it is far from theirs; 1 otherwise.
+    /// The larger of its sides tells: a thing that has lost an end is no smaller one, and nothing of one with more to it is cut off.
+    fn larger(&self, thing: &Thing) -> f64 {
+        let sides = thing.sides(self.is_long);
+        let larger = (sides[0] / self.sides[0]).max(sides[1] / self.sides[1]);
+        if self.is_cut_out && (larger - 1.0).abs() > ALIKE { larger } else { 1.0 }
     }
 }
 
@@ -150,7 +181,7 @@ impl Brought {
 
 impl Thing {
     /// What a cutout shows, or the largest thing that differs from the ground of a whole picture, and what lies beside it; `None` where
-    /// the ground is not even or the thing goes on beyond the picture.
+    /// the ground is not even, the thing goes on beyond the picture, or nothing is left of it at [`LOOKED_AT_PX`].
     fn of(picture: &Cutout) -> Result<Option<(Thing, Loose)>, MatchError> {
         let small = picture.shrunk(LOOKED_AT_PX)?;
         let (w, h) = (small.color().width() as usize, small.color().height() as usize);
@@ -158,12 +189,21 @@ impl Thing {
         let ring = ((w.min(h) as f64 * RING) as usize).max(2);
         let on_border = |i: usize| i % w < ring || i % w + ring >= w || i / w < ring || i / w + ring >= h;
         let is_cut_out = picture.is_cut_out();
-        let is_ground = |i: &usize| if is_cut_out { small.foreground()[*i] == 0 } else { on_border(*i) };
-        let around: Vec<[u8; 3]> = (0..w * h).filter(is_ground).map(|i| pixels[i]).collect();
+        let around: Vec<[u8; 3]> = if is_cut_out {
+            // Of the picture itself: a little ground may be lost where it is shrunk.
+            let all = picture.color().data().as_chunks::<3>().0.iter().zip(picture.foreground());
+            all.filter(|(_, f)| **f == 0).map(|(p, _)| *p).collect()
+        } else {
+            (0..w * h).filter(|i| on_border(*i)).map(|i| pixels[i]).collect()
+        };
         let ground: [f64; 3] = std::array::from_fn(|k| median(around.iter().map(|p| p[k]).collect()));
         let share = |n: usize| n as f64 / (w * h) as f64;
         let (thing, others) = if is_cut_out {
-            ((0..w * h).filter(|i| small.foreground()[*i] > 0).collect(), Vec::new())
+            let thing: Pixels = (0..w * h).filter(|i| small.foreground()[*i] > 0).collect();
+            if thing.is_empty() {
+                return Ok(None);
+            }
+            (thing, Vec::new())
         } else {
             let difference: Vec<u8> =
                 pixels.iter().map(|p| (0..3).map(|k| (f64::from(p[k]) - ground[k]).abs()).fold(0.0, f64::max) as u8).collect();
@@ -181,10 +221,22 @@ impl Thing {
         Ok(Some((Thing::around(&thing, w, ground).scaled(1.0 / small_px), loose)))
     }
 
+    /// The picture shrunk by a factor; what is known not to be the thing has the ground's colour: whatever lay there once is gone.
+    fn before_its_ground(&self, picture: &Cutout, shrunk_by: f64) -> Result<Mat, MatchError> {
+        let mut source = cv::from_color(picture.color())?;
+        if picture.is_cut_out() {
+            let ground = self.ground.map(|v| v as u8);
+            let pixels = source.data_typed_mut::<Vec3b>()?.iter_mut();
+            pixels.zip(picture.foreground()).filter(|(_, f)| **f == 0).for_each(|(p, _)| p.0 = ground);
+        }
+        let side = |n: i32| ((f64::from(n) / shrunk_by).round() as i32).max(1);
+        cv::resized(&source, side(source.cols()), side(source.rows()))
+    }
+
     /// Where there is none: the middle of the picture.
-    fn nothing(picture: &Cutout) -> Thing {
+    fn nothing(picture: &Cutout, unit_px: f64) -> Thing {
         let none = [0.0; 2];
-        let centre = [picture.color().width(), picture.color().height()].map(|v| f64::from(v) / 2.0 / unit_px(picture));
+        let centre = [picture.color().width(), picture.color().height()].map(|v| f64::from(v) / 2.0 / unit_px);
         Thing { centre, axis: [1.0, 0.0], along: none, across: none, columns: none, rows: none, elongation: 1.0, ground: [0.0; 3] }
     }
 
@@ -239,6 +291,11 @@ impl Thing {
         }
     }
 
+    /// Its extents, horizontally and vertically.
+    fn sides(&self, turned: bool) -> [f64; 2] {
+        [self.horizontally(turned), self.vertically(turned)].map(|[from, to]| to - from)
+    }
+
     fn horizontally(&self, turned: bool) -> [f64; 2] {
         if turned { self.along } else { self.columns }
     }
@@ -252,6 +309,11 @@ impl Thing {
 /// are cut out, whose size follows the thing.
 fn unit_px(picture: &Cutout) -> f64 {
     if picture.is_cut_out() { 1.0 } else { f64::from(picture.longer_px()) }
+}
+
+/// The least length of a thing, in units of its picture.
+fn smallest(is_cut_out: bool) -> f64 {
+    if is_cut_out { SMALLEST_PX } else { SMALLEST }
 }
 
 /// Places of pixels, row after row.
@@ -279,9 +341,8 @@ fn median(mut values: Vec<u8>) -> f64 {
     if values.is_empty() { 0.0 } else { f64::from(*values.select_nth_unstable(middle).1) }
 }
 
-/// The value below which `share` of the things lie.
-fn share_of(things: &[Thing], value: impl Fn(&Thing) -> f64, share: f64) -> f64 {
-    let mut values: Vec<f64> = things.iter().map(value).collect();
+/// The value below which `share` of them lie.
+fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values.get(((values.len() as f64 - 1.0) * share).round() as usize).copied().unwrap_or(0.0)
 }
@@ -312,6 +373,39 @@ mod tests {
             })
             .collect();
         Cutout::whole(ColorImage::new(200, 160, data).unwrap())
+    }
+
+    /// The same wedge cut out tightly; the ground is dark, like the thing, which reaches every side: only the mask tells them apart.
+    fn cut(turn: f64, ground: [u8; 3]) -> Cutout {
+        let whole = wedge(turn, [95.0, 84.0]);
+        let pixels = whole.color().data().as_chunks::<3>().0;
+        let inside: Vec<bool> = pixels.iter().map(|p| p[0] != 200).collect();
+        let data = pixels.iter().zip(&inside).flat_map(|(p, inside)| if *inside { *p } else { ground });
+        Cutout::masked(ColorImage::new(200, 160, data.collect()).unwrap(), inside).unwrap().trimmed()
+    }
+
+    fn resized(color: &ColorImage, by: f64) -> ColorImage {
+        let [w, h] = [color.width(), color.height()].map(|v| (f64::from(v) * by).round().max(2.0) as i32);
+        cv::to_color(&cv::resized(&cv::from_color(color).unwrap(), w, h).unwrap()).unwrap()
+    }
+
+    /// A cutout in another resolution.
+    fn enlarged(cutout: &Cutout, by: f64) -> Cutout {
+        let color = resized(cutout.color(), by);
+        let mask = cv::from_bytes(cutout.color().width(), cutout.color().height(), cutout.foreground()).unwrap();
+        let mask = cv::resized_mask(&mask, color.width() as i32, color.height() as i32).unwrap();
+        Cutout::masked(color, mask.data_bytes().unwrap().iter().map(|m| *m > 0)).unwrap()
+    }
+
+    fn size(cutout: &Cutout) -> (u32, u32) {
+        (cutout.color().width(), cutout.color().height())
+    }
+
+    /// Mean difference of two pictures of one size, grey levels.
+    fn unlike(a: &Cutout, b: &Cutout) -> f64 {
+        assert_eq!(size(a), size(b));
+        let sum: u64 = a.color().data().iter().zip(b.color().data()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        sum as f64 / a.color().data().len() as f64
     }
 
     #[test]
@@ -353,22 +447,19 @@ mod tests {
         let loose = pose.bring(&Cutout::whole(picture.clone())).unwrap().loose;
         assert!((loose.share - 48.0 / 32_000.0).abs() < 5e-4, "{}", loose.share);
         assert!(loose.is_at(13, 12, 200, 160) && loose.is_at(26, 24, 400, 320) && !loose.is_at(95, 84, 200, 160));
-        let large = cv::to_color(&cv::resized(&cv::from_color(whole[3].color()).unwrap(), 400, 320).unwrap()).unwrap();
-        let (small, large) = (pose.bring(&whole[3]).unwrap().cutout, pose.bring(&Cutout::whole(large)).unwrap().cutout);
-        assert!(large.color().width().abs_diff(2 * small.color().width()) <= 1, "{} {}", large.color().width(), small.color().width());
+        for by in [0.5, 2.0, 3.0] {
+            let other = Cutout::whole(resized(whole[3].color(), by));
+            let [one, other] = [&whole[3], &other].map(|p| pose.bring(p).unwrap().cutout);
+            let far = unlike(&one, &other);
+            assert!(far < 8.0, "{by}: {far} grey levels apart");
+        }
         let plain = pose.bring(&Cutout::whole(ColorImage::new(200, 160, vec![120; 96_000]).unwrap())).unwrap();
         assert!(!plain.shows_thing);
     }
 
     #[test]
     fn what_is_cut_out_is_the_thing_however_tight_the_cut() {
-        // The ground is dark, like the thing, and the thing reaches every side: only the mask tells them apart.
-        let cut = |turn: f64| {
-            let whole = wedge(turn, [95.0, 84.0]);
-            let inside: Vec<bool> = whole.color().data().as_chunks::<3>().0.iter().map(|p| p[0] != 200).collect();
-            Cutout::masked(whole.color().clone(), inside).unwrap().trimmed()
-        };
-        let cuts: Vec<Cutout> = (0..10).map(|n| cut(f64::from(n) * 0.7)).collect();
+        let cuts: Vec<Cutout> = (0..10).map(|n| cut(f64::from(n) * 0.7, [60; 3])).collect();
         let pose = Pose::of(&cuts).unwrap().unwrap();
         let brought: Vec<Brought> = cuts.iter().map(|c| pose.bring(c).unwrap()).collect();
         assert!(brought.iter().all(|b| b.shows_thing && b.loose.share == 0.0));
@@ -378,6 +469,69 @@ mod tests {
         let spot = |b: &Brought| (0..b.cutout.foreground().len()).find(|i| b.cutout.color().data()[3 * i] > 235).unwrap() % w;
         let first = spot(&brought[0]);
         assert!(brought.iter().all(|b| spot(b).abs_diff(first) < 6), "the bright spot lies at one end");
+    }
+
+    #[test]
+    fn what_lies_behind_a_cutout_is_left_behind() {
+        let cuts: Vec<Cutout> = (0..10).map(|n| cut(f64::from(n) * 0.7, [60; 3])).collect();
+        let pose = Pose::of(&cuts).unwrap().unwrap();
+        // A third of what lies behind it is bright.
+        let behind = cuts[3].foreground().iter().enumerate().map(|(i, f)| *f == 0 && i % 3 == 0);
+        let data = cuts[3].color().data().as_chunks::<3>().0.iter().zip(behind).flat_map(|(p, b)| if b { [255; 3] } else { *p });
+        let color = ColorImage::new(cuts[3].color().width(), cuts[3].color().height(), data.collect()).unwrap();
+        let littered = Cutout::masked(color, cuts[3].foreground().iter().map(|f| *f > 0)).unwrap();
+        let far = unlike(&pose.bring(&cuts[3]).unwrap().cutout, &pose.bring(&littered).unwrap().cutout);
+        assert!(far == 0.0, "{far} grey levels apart");
+    }
+
+    #[test]
+    fn a_cutout_of_another_resolution_shows_all_of_the_thing() {
+        let cuts: Vec<Cutout> = (0..10).map(|n| cut(f64::from(n) * 0.7, [200; 3])).collect();
+        let pose = Pose::of(&cuts).unwrap().unwrap();
+        for by in [0.5, 2.0, 5.0] {
+            let far = unlike(&pose.bring(&cuts[3]).unwrap().cutout, &pose.bring(&enlarged(&cuts[3], by)).unwrap().cutout);
+            assert!(far < 12.0, "{by}: {far} grey levels apart");
+        }
+        // What has lost half of its length, the thin one, is no smaller thing: it stays as wide as it was.
+        let keeps = |i: usize| i % (cuts[0].color().width() as usize) > cuts[0].color().width() as usize / 2;
+        let half = cuts[0].foreground().iter().enumerate().map(|(i, f)| *f > 0 && keeps(i));
+        let half = Cutout::masked(cuts[0].color().clone(), half).unwrap().trimmed();
+        let thing = Thing::of(&half).unwrap().unwrap().0;
+        assert_eq!(pose.larger(&thing), 1.0);
+    }
+
+    #[test]
+    fn pictures_of_another_kind_show_no_thing_and_have_no_pose() {
+        let whole: Vec<Cutout> = (0..20).map(|n| wedge(f64::from(n) * 0.7, [95.0, 84.0])).collect();
+        let cuts: Vec<Cutout> = (0..20).map(|n| cut(f64::from(n) * 0.7, [60; 3])).collect();
+        for (some, other) in [(&whole, &cuts[0]), (&cuts, &whole[0])] {
+            // One of twenty: a quantile would pass over it.
+            let mixed: Vec<Cutout> = some[1..].iter().chain([other]).cloned().collect();
+            assert!(Pose::of(&mixed).unwrap().is_none());
+            let pose = Pose::of(some).unwrap().unwrap();
+            let (known, brought) = (pose.bring(&some[0]).unwrap(), pose.bring(other).unwrap());
+            assert!(known.shows_thing && !brought.shows_thing);
+            assert_eq!(size(&known.cutout), size(&brought.cutout));
+        }
+    }
+
+    #[test]
+    fn a_speck_of_a_mask_is_no_thing() {
+        // The only pixel of the mask is passed over where the picture is shrunk.
+        let speck = |w: u32, h: u32, at: usize| {
+            let color = ColorImage::new(w, h, vec![90; 3 * w as usize * h as usize]).unwrap();
+            Cutout::masked(color, (0..w as usize * h as usize).map(|i| i == at)).unwrap()
+        };
+        let lost = speck(1200, 900, 1201);
+        assert!(lost.shrunk(LOOKED_AT_PX).unwrap().area_px() == 0 && Thing::of(&lost).unwrap().is_none());
+        let cuts: Vec<Cutout> = (0..10).map(|n| cut(f64::from(n) * 0.7, [60; 3])).collect();
+        let pose = Pose::of(&cuts).unwrap().unwrap();
+        for picture in [lost, speck(30, 20, 99)] {
+            assert!(!pose.bring(&picture).unwrap().shows_thing);
+            assert!(Pose::of(&vec![picture; 10]).unwrap().is_none());
+        }
+        let tiny: Vec<Cutout> = cuts.iter().map(|c| enlarged(c, 0.08)).collect();
+        assert!(Pose::of(&tiny).unwrap().is_none(), "things of a few pixels say nothing");
     }
 
     #[test]
