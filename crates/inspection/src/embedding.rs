@@ -52,7 +52,15 @@ impl EmbeddingNet {
     /// # Errors
     /// When nothing of the thing is in the picture, or the engine fails.
     pub fn embed(&self, color: &ColorImage, foreground: &[u8]) -> Result<Vec<f32>, InspectionError> {
-        let input: Vec<f32> = embedding_input(color, foreground, SIDE)?.iter().map(|v| f32::from(*v) / 255.0).collect();
+        self.embed_input(&embedding_input(color, foreground, SIDE)?)
+    }
+
+    /// The vector of what [`embedding_input`] gives, `[4, 128, 128]` bytes.
+    ///
+    /// # Errors
+    /// When there are more or fewer, or the engine fails.
+    pub fn embed_input(&self, input: &[u8]) -> Result<Vec<f32>, InspectionError> {
+        let input: Vec<f32> = input.iter().map(|v| f32::from(*v) / 255.0).collect();
         let vector = self.engine.run(&input)?.values;
         let length = vector.iter().map(|v| v * v).sum::<f32>().sqrt();
         // A thing without any look has no direction: all are equally unlike it.

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Sides are measured no better than this, metres: a flat thing's height is mostly noise.
+/// Two measures of one side differ by so much, metres, whatever its length: a flat thing's height is mostly noise.
 const BLUR_M: f32 = 0.015;
-/// Two measures of one thing differ in a side by no more than this, as a logarithm (15 %).
+/// Beyond that by no more than this, as a logarithm (15 %).
 const SAME: f32 = 0.14;
 /// Beyond that doubt grows with this deviation …
-const DOUBT: f32 = 0.2;
+const DOUBT: f32 = 0.17;
 /// … down to this share: a size may be measured wrong, a print hardly.
 const LEAST: f32 = 0.2;
 
@@ -17,11 +17,10 @@ const LEAST: f32 = 0.2;
 pub struct Extent([f32; 3]);
 
 impl Extent {
-    /// Of sides in any order; `None` where fewer than two are known (0 is unknown).
+    /// Of sides in any order; `None` where one is unknown (0).
     pub fn of_m(mut sides_m: [f32; 3]) -> Option<Self> {
         sides_m.sort_by(|a, b| b.total_cmp(a));
-        let are_lengths = sides_m.iter().all(|s| s.is_finite() && *s >= 0.0);
-        (are_lengths && sides_m[1] > 0.0).then_some(Self(sides_m))
+        sides_m.iter().all(|s| s.is_finite() && *s > 0.0).then_some(Self(sides_m))
     }
 
     /// Metres, longest first.
@@ -29,9 +28,20 @@ impl Extent {
         self.0
     }
 
+    /// The middle of several measures of one product, side by side.
+    pub(crate) fn median(measures: &[Self]) -> Option<Self> {
+        let side = |k: usize| {
+            let mut sides: Vec<f32> = measures.iter().map(|m| m.0[k]).collect();
+            sides.sort_by(f32::total_cmp);
+            sides.get(sides.len() / 2).copied()
+        };
+        Self::of_m([side(0)?, side(1)?, side(2)?])
+    }
+
     /// How well two measures can be of one thing: 1 within their error, less the more they differ, a fifth at least.
     pub(crate) fn agreement(&self, other: &Self) -> f32 {
-        let ratios = self.0.iter().zip(&other.0).map(|(a, b)| (a.max(BLUR_M) / b.max(BLUR_M)).ln().abs());
+        let ratio = |(a, b): (&f32, &f32)| (((a - b).abs() - BLUR_M).max(0.0) / a.min(*b)).ln_1p();
+        let ratios = self.0.iter().zip(&other.0).map(ratio);
         let beyond = (ratios.fold(0.0, f32::max) - SAME).max(0.0) / DOUBT;
         (-beyond * beyond).exp().max(LEAST)
     }
@@ -67,7 +77,7 @@ mod tests {
         assert_eq!(size.to_string(), "203.1x100.0x54.9");
         let back: Extent = size.to_string().parse().unwrap();
         assert!(back.sides_m().iter().zip(size.sides_m()).all(|(a, b)| (a - b).abs() < 1e-4));
-        for odd in ["", "1x2", "1x2x3x4", "axbxc", "0x0x5", "1x-2x3", "1xNaNx3", "1x2x3mm"] {
+        for odd in ["", "1x2", "1x2x3x4", "axbxc", "0x0x5", "203x101x0", "1x-2x3", "1xNaNx3", "1x2x3mm"] {
             assert!(odd.parse::<Extent>().is_err(), "{odd}");
         }
         assert_eq!(Extent::of_m([0.0; 3]), None);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -13,7 +13,7 @@ use crate::consensus::{Consensus, consensus};
 use crate::embedding::{Embedder, Embedding, cosine};
 use crate::features::{FeatureOptions, Features, pairs};
 use crate::index::Index;
-use crate::{Cutout, MatchError};
+use crate::{Cutout, Extent, MatchError, Units};
 
 /// Identity scores at or above it are a match; calibrated with `examples/real_exam.rs` (see the README).
 pub const IDENTITY_THRESHOLD: f32 = 0.5;
@@ -208,7 +208,8 @@ impl Reference {
 
     /// How alike an item and this look to the network, [-1, 1]; `None` where it was not asked.
     pub fn resemblance(&self, seen: Option<&Embedding>) -> Option<f32> {
-        Some(cosine(&seen?.vector, &self.embedding()?.vector))
+        let (seen, own) = (seen?, self.embedding()?);
+        (seen.model == own.model && seen.vector.len() == own.vector.len()).then(|| cosine(&seen.vector, &own.vector))
     }
 
     pub fn full_name(&self) -> String {
@@ -290,13 +291,25 @@ pub struct Gallery {
     embedder: Option<Embedder>,
     /// The references' embeddings, or their colours, in their order, where there are enough references to need it.
     pub(crate) looks: Option<Arc<Index>>,
+    /// Sizes of the products whose references were measured: a single measure may be wrong.
+    extents: BTreeMap<String, Extent>,
+    /// Countable units of the products that were asked for.
+    pub(crate) units: Arc<Mutex<BTreeMap<String, Arc<Units>>>>,
     version: String,
 }
 
 impl Gallery {
     /// Enrols pictures; those that cannot be are named beside the gallery, never silently lost.
     pub fn new(pictures: impl IntoIterator<Item = impl Into<Enrolled>>, options: GalleryOptions) -> (Self, Vec<Rejected>) {
-        let mut gallery = Self { references: Vec::new(), options, embedder: None, looks: None, version: String::new() };
+        let mut gallery = Self {
+            references: Vec::new(),
+            options,
+            embedder: None,
+            looks: None,
+            extents: BTreeMap::new(),
+            units: Arc::default(),
+            version: String::new(),
+        };
         let mut rejected = Vec::new();
         for enrolled in pictures.into_iter().map(Into::into) {
             let full_name = format!("{}/{}", enrolled.picture.product, enrolled.picture.name);
@@ -358,12 +371,23 @@ impl Gallery {
         let mut hash = Sha256::new();
         self.references.iter().for_each(|r| hash.update(r.digest));
         self.version = hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        self.units = Arc::default();
+        self.extents = self.measured();
         if let Some(embedder) = &self.embedder {
             self.references.par_iter().for_each(|r| {
                 r.embed(embedder);
             });
         }
         self.looks = (self.references.len() > self.options.proposals_above).then(|| Arc::new(self.index_of_looks()));
+    }
+
+    /// The middle of what was measured of each product.
+    fn measured(&self) -> BTreeMap<String, Extent> {
+        let mut sizes = BTreeMap::<&str, Vec<Extent>>::new();
+        for (reference, extent) in self.references.iter().filter_map(|r| Some((r, r.cutout.extent()?))) {
+            sizes.entry(&reference.product).or_default().push(extent);
+        }
+        sizes.into_iter().filter_map(|(product, sizes)| Some((product.to_owned(), Extent::median(&sizes)?))).collect()
     }
 
     /// Twelve hexadecimal digits that change with every enrolled pixel.
@@ -457,6 +481,11 @@ impl Gallery {
                 Entry::Occupied(_) => {}
             }
         }
+        // The same print in another size is another product.
+        for (product, evidence) in &mut best {
+            let sizes = item.cutout.extent().zip(self.extents.get(*product));
+            evidence.weight *= sizes.map_or(1.0, |(item, product)| item.agreement(product));
+        }
         rank(best)
     }
 
@@ -500,9 +529,6 @@ impl<'a> Evidence<'a> {
         let resemblance = reference.resemblance(item.embedding());
         // A product without a consensus keeps its place by its look and colour, below any match.
         let weight = found.map_or(0.0, |c| evidence(c, likeness) * credit(resemblance)) + resembling(resemblance) + 0.01 * likeness;
-        // The same print in another size is another product.
-        let sizes = item.cutout.extent().zip(reference.cutout.extent());
-        let weight = weight * sizes.map_or(1.0, |(item, reference)| item.agreement(&reference));
         Self { weight, agreeing: found.map_or(0, |c| c.pairs.len() as u32), glance, resemblance, reference }
     }
 }

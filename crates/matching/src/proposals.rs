@@ -62,7 +62,7 @@ impl Gallery {
         let Some(len) = self.embedding_len() else { return self.index_of_colors() };
         // What could not be embedded is like nothing.
         let nothing = vec![0.0; len];
-        let vector = |r: &Reference| r.embedding().map_or_else(|| nothing.clone(), |e| e.vector.clone());
+        let vector = |r: &Reference| r.embedding().filter(|e| e.vector.len() == len).map_or_else(|| nothing.clone(), |e| e.vector.clone());
         let looks: Vec<f32> = self.references.iter().flat_map(|r| vector(r)).collect();
         Index::build(&looks, len, &IndexOptions::default())
     }

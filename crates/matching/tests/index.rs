@@ -156,7 +156,7 @@ fn a_large_gallery_looks_closer_at_proposed_products_only() {
         let item = embedded.prepare(striped(product)).unwrap();
         assert_eq!(item.embedding().map(|e| (e.model.as_str(), e.vector.len())), Some(("dark", 64)));
         assert_eq!(embedded.propose(&item, None, 5).unwrap().first(), Some(&format!("p{product:02}").as_str()));
-        assert_eq!(embedded.identify(&item, None).product().map(|p| p.product.clone()), Some(format!("p{product:02}")));
+        assert_eq!(embedded.identify(&item, None).ranking.first().map(|c| c.product.clone()), Some(format!("p{product:02}")));
         // One that was prepared elsewhere is proposed by its colours.
         assert!(embedded.propose(&whole.prepare(striped(product)).unwrap(), None, 5).unwrap().len() == 5);
         assert_eq!(embedded.propose(&item, None, usize::MAX).unwrap().len(), 20);

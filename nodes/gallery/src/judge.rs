@@ -257,10 +257,11 @@ impl Case<'_> {
     }
 }
 
-/// The instance's size, where depth measured it.
+/// The instance's size, where depth measured all of it.
 fn extent_of(instance: &ItemInstance) -> Option<Extent> {
-    let size = &instance.size_m;
-    Extent::of_m([size.x, size.y, size.z].map(|side| side as f32))
+    let (size, quality) = (&instance.size_m, &instance.quality);
+    let is_partial = quality.clipped || quality.occluded || quality.depth_missing || quality.depth_unit_suspect;
+    Extent::of_m([size.x, size.y, size.z].map(|side| side as f32)).filter(|_| !is_partial)
 }
 
 /// What perception's network says of the instance.

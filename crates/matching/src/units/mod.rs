@@ -9,6 +9,8 @@ mod layout;
 mod loose;
 mod scene;
 
+use std::sync::{Arc, PoisonError};
+
 use vision::Rect;
 
 use crate::{Cutout, Gallery, Item, MatchError};
@@ -19,6 +21,7 @@ use scene::Scene;
 #[derive(Clone, Debug, Default)]
 pub struct Units {
     layouts: Vec<Layout>,
+    are_loose: bool,
 }
 
 /// How many units an item shows.
@@ -63,7 +66,8 @@ impl Units {
         // One view may show print that looks like units: two must agree.
         let agreed = best.filter(|n| votes(*n) >= 2);
         layouts.retain(|l| Some(l.places.len()) == agreed);
-        Self { layouts }
+        let are_loose = loose::are_loose(&layouts);
+        Self { layouts, are_loose }
     }
 
     /// How many units the product has; `None`: none were found.
@@ -73,7 +77,7 @@ impl Units {
 
     /// True when the units lie elsewhere in every view.
     pub fn are_loose(&self) -> bool {
-        loose::are_loose(&self.layouts)
+        self.are_loose
     }
 
     /// Counts the units of an item. `None` when the product has none, or the item shows none at all: then it lies on another
@@ -86,7 +90,7 @@ impl Units {
             return Ok(None);
         }
         let scene = Scene::of(item)?;
-        if self.are_loose() {
+        if self.are_loose {
             return loose::count(&self.layouts, &scene);
         }
         let mut best: Option<UnitCount> = None;
@@ -108,6 +112,15 @@ impl Gallery {
     /// # Errors
     /// When OpenCV fails.
     pub fn count_units(&self, item: &Item, product: &str) -> Result<Option<UnitCount>, MatchError> {
+        self.units_of(product)?.count(&item.cutout)
+    }
+
+    /// What the references say, looked at once.
+    fn units_of(&self, product: &str) -> Result<Arc<Units>, MatchError> {
+        let known = || self.units.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(units) = known().get(product) {
+            return Ok(Arc::clone(units));
+        }
         let mut layouts = Vec::new();
         for reference in self.references.iter().filter(|r| r.product == product && !r.is_partial) {
             let layout = match reference.units.get() {
@@ -119,6 +132,8 @@ impl Gallery {
             };
             layouts.extend(layout);
         }
-        Units::agreed(layouts).count(&item.cutout)
+        let units = Arc::new(Units::agreed(layouts));
+        known().insert(product.to_owned(), Arc::clone(&units));
+        Ok(units)
     }
 }

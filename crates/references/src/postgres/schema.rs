@@ -52,11 +52,11 @@ pub(super) fn tables() -> String {
 pub(super) fn migration() -> String {
     format!(
         "SET LOCAL search_path TO {NAMESPACE}, public;
+         UPDATE meta SET version = {SCHEMA_VERSION};
          ALTER TABLE pictures DROP COLUMN IF EXISTS embedding;
          ALTER TABLE pictures ADD COLUMN embedding BYTEA;
          ALTER TABLE pictures ADD COLUMN size_mm TEXT COLLATE \"C\";
-         ALTER TABLE pictures ADD COLUMN light TEXT COLLATE \"C\";
-         UPDATE meta SET version = {SCHEMA_VERSION};"
+         ALTER TABLE pictures ADD COLUMN light TEXT COLLATE \"C\";"
     )
 }
 
