@@ -8,8 +8,11 @@ use crate::codec::{digest, encode};
 use crate::folder::is_product_name;
 use crate::record::{Act, NewReference, Origin, ReferenceRecord};
 use crate::store::log;
-use crate::tables::{Statements, Value};
+use crate::tables::{Row, Statements, Value};
 use crate::{Store, StoreError};
+
+/// Embeddings that are made in one transaction.
+const AT_ONCE: usize = 100;
 
 /// What is kept of a picture.
 pub(crate) struct Derived {
@@ -57,6 +60,50 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Makes the embeddings that active references lack, or have of another network, as after an update; how many. Each hundred is one
+    /// transaction: what was done stays when this is interrupted.
+    ///
+    /// # Errors
+    /// When the gallery cannot be read or written.
+    pub fn embed_missing(&mut self) -> Result<u32, StoreError> {
+        let Some(embedder) = self.embedder.clone().filter(|_| self.away().is_none() && self.tables.schema() >= 3) else { return Ok(0) };
+        let query = "SELECT product, name, embedding FROM pictures WHERE state = 'active' ORDER BY product, name";
+        let of_now = |row: &Row| row.blob(2).ok().and_then(Embedding::from_bytes).is_some_and(|e| e.model == embedder.model());
+        let known = |row: &Row| Ok((row.text(0)?, row.text(1)?, of_now(row)));
+        let all = self.read(|statements| statements.all(query, &[], known))?;
+        let missing: Vec<(String, String)> = all.into_iter().filter(|(.., is_there)| !is_there).map(|(p, n, _)| (p, n)).collect();
+        let (is_searched, mut made) = (self.tables.searches_embeddings(), 0);
+        for part in missing.chunks(AT_ONCE) {
+            // What cannot be decoded is told when the gallery is read or checked.
+            let embed = |(product, name): &(String, String)| embedder.embed(&self.picture(product, name).ok()?).ok();
+            let embedded: Vec<_> = part.iter().filter_map(|key| Some((key, embed(key)?))).collect();
+            self.write(|statements| {
+                for ((product, name), embedding) in &embedded {
+                    let update = "UPDATE pictures SET embedding = ?3 WHERE product = ?1 AND name = ?2";
+                    statements.execute(update, &[product.into(), name.into(), Value::Blob(embedding.to_bytes())])?;
+                    if is_searched {
+                        make_searchable(statements, product, name, embedding)?;
+                    }
+                }
+                Ok(())
+            })?;
+            made += embedded.len() as u32;
+        }
+        Ok(made)
+    }
+}
+
+/// Where the database has its own type of vectors, and the network's length fits it.
+fn make_searchable(statements: &mut dyn Statements, product: &str, name: &str, embedding: &Embedding) -> Result<(), StoreError> {
+    if embedding.vector.len() != EMBEDDING_LEN {
+        return Ok(());
+    }
+    let numbers: Vec<String> = embedding.vector.iter().map(ToString::to_string).collect();
+    let update = "UPDATE pictures SET embedding_vector = CAST(CAST(?3 AS TEXT) AS vector) WHERE product = ?1 AND name = ?2";
+    statements.execute(update, &[product.into(), name.into(), Value::Text(format!("[{}]", numbers.join(",")))]).map(drop)
+}
+
 /// Adds a picture that the product does not have yet.
 pub(crate) fn insert(statements: &mut dyn Statements, new: &NewReference, derived: Derived) -> Result<ReferenceRecord, StoreError> {
     let same = "SELECT name FROM pictures WHERE product = ?1 AND sha256 = ?2";
@@ -65,13 +112,10 @@ pub(crate) fn insert(statements: &mut dyn Statements, new: &NewReference, derive
         return Err(StoreError::Duplicate { product: new.product.clone(), name });
     }
     let record = record(new, free_name(statements, new)?, derived.features_len);
-    let searched = derived.embedding.clone().filter(|e| derived.is_searched && e.vector.len() == EMBEDDING_LEN);
+    let (embedding, is_searched) = (derived.embedding.clone(), derived.is_searched);
     insert_row(statements, &record, derived)?;
-    if let Some(Embedding { vector, .. }) = searched {
-        let numbers: Vec<String> = vector.iter().map(ToString::to_string).collect();
-        let update = "UPDATE pictures SET embedding_vector = CAST(CAST(?3 AS TEXT) AS vector) WHERE product = ?1 AND name = ?2";
-        let params = [(&record.product).into(), (&record.name).into(), Value::Text(format!("[{}]", numbers.join(",")))];
-        statements.execute(update, &params)?;
+    if let Some(embedding) = embedding.filter(|_| is_searched) {
+        make_searchable(statements, &record.product, &record.name, &embedding)?;
     }
     let action = if record.origin == Origin::Learned { "propose" } else { "enrol" };
     let note = Act { actor: &record.added_by, action, at_ns: record.added_ns, detail: &record.provenance };

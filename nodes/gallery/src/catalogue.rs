@@ -60,7 +60,12 @@ impl Catalogue {
                 Err(StoreError::ReadOnly(_)) => (Store::open_for_reading(&url).map_err(|e| named(&e))?, true),
                 opened => (opened.map_err(|e| named(&e))?, false),
             };
-            let store = store.with_embedder(embedder.clone());
+            let mut store = store.with_embedder(embedder.clone());
+            match if fixed { Ok(0) } else { store.embed_missing() } {
+                Ok(0) => {}
+                Ok(made) => tracing::info!(made, "embeddings of references that had none, or of another network"),
+                Err(error) => tracing::warn!(%error, "embeddings are not kept; they are made anew at each start"),
+            }
             let (enrolled, bad) = store.enrolled(None, &GalleryOptions::default().features).map_err(|e| named(&e))?;
             let (gallery, rejected) = gallery_of(enrolled, embedder.as_ref());
             let bad = bad.into_iter().map(|e| Rejected { picture: references_dir.to_owned(), reason: e.to_string() });

@@ -99,7 +99,12 @@ impl Common {
 
     /// For enrolling: embeddings are kept beside the pictures.
     fn enrolling(&self) -> Result<Store> {
-        Ok(self.write()?.with_embedder(Some(::gallery::built_in_embedder(EngineKind::default())?)))
+        let mut store = self.write()?.with_embedder(Some(::gallery::built_in_embedder(EngineKind::default())?));
+        let made = store.embed_missing()?;
+        if made > 0 {
+            eprintln!("intact: {made} reference(s) of before got their embedding");
+        }
+        Ok(store)
     }
 }
 

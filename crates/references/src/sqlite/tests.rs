@@ -114,6 +114,12 @@ fn a_file_of_version_2_gets_room_for_embeddings() {
     store.enrol(&new(2), &options).unwrap();
     let kept: Vec<_> = store.enrolled(None, &options).unwrap().0.into_iter().map(|e| e.embedding.map(|e| e.vector)).collect();
     assert_eq!(kept, [None, Some(vec![0.6, 0.8])]);
+    // What was there before gets its vector, once; another network makes all anew.
+    assert_eq!((store.embed_missing().unwrap(), store.embed_missing().unwrap()), (1, 0));
+    let mut store = store.with_embedder(Some(matching::Embedder::new("net@2", |_, _| Ok(vec![1.0, 0.0]))));
+    assert_eq!((store.embed_missing().unwrap(), store.embed_missing().unwrap()), (2, 0));
+    let kept: Vec<_> = store.enrolled(None, &options).unwrap().0.into_iter().map(|e| e.embedding.map(|e| e.model)).collect();
+    assert_eq!(kept, [Some("net@2".to_owned()), Some("net@2".to_owned())]);
     assert!(store.check().unwrap().is_empty());
 }
 
