@@ -110,9 +110,11 @@ pub fn run(args: InspectArgs) -> Result<ExitCode> {
     let mut watch = Stopwatch::new();
     let (frame, background) = load(&args)?;
     watch.lap("load");
-    let models = ModelChoice::from(args.model.as_str()).load(args.engine)?;
+    let choice = ModelChoice::from(args.model.as_str());
+    let (models, finder) = (choice.load(args.engine)?, choice.finder(args.engine)?);
     let segmentation = SegmentationParams { one_item: args.one_item, ..SegmentationParams::default() };
-    let inspector = Inspector { params: InspectionParams { segmentation, damage_threshold: args.threshold }, models, embedding: None };
+    let inspector =
+        Inspector { params: InspectionParams { segmentation, damage_threshold: args.threshold }, models, embedding: None, finder };
     watch.lap("model");
     let inspection = inspector.inspect(&frame, background.as_ref(), &mut |stage| watch.lap(stage))?;
     let matches = match &args.references {

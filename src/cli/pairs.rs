@@ -85,7 +85,8 @@ pub fn run(args: &PairsArgs) -> Result<ExitCode> {
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} captures, {per_sec}, {eta} left") {
         bar.set_style(style);
     }
-    let perception = Inspector { models: ModelChoice::BuiltIn.load(EngineKind::default())?, ..Inspector::default() };
+    let (choice, engine) = (ModelChoice::BuiltIn, EngineKind::default());
+    let perception = Inspector { models: choice.load(engine)?, finder: choice.finder(engine)?, ..Inspector::default() };
     let groups: Vec<&[Sample]> = samples.chunk_by(|a, b| a.references == b.references).collect();
     for batch in groups.chunks(2 * rayon::current_num_threads()) {
         let rows: Result<Vec<Vec<Row>>> =
@@ -123,7 +124,7 @@ fn row(sample: &Sample, gallery: &Gallery, perception: &Inspector, trays: &[Empt
     let frame = load_rgbd(&sample.color, depth, sample.fx_fy_cx_cy)?;
     let mut params = perception.params.clone();
     params.segmentation.one_item = sample.one_item;
-    let inspector = Inspector { params, models: perception.models.clone(), embedding: None };
+    let inspector = Inspector { params, ..perception.clone() };
     let found = inspector.inspect(&frame, trays.get(sample.camera), &mut |_| ())?;
     let Some(item) = found.items.iter().max_by_key(|i| i.area_px) else { return Ok(None) };
     let (cutout, rect) = if is_photograph {

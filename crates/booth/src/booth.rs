@@ -174,7 +174,7 @@ impl Booth {
         let (frame, plate) = self.studio.sense(exposure, rng);
         let mask = plate.mask().ok()?;
         let rect = mask.extent(1)?.0.with_margin(0.15, self.spec.width, self.spec.height);
-        Some(Reference { color: frame.color.crop(rect)?, mask: mask.crop(rect)? })
+        Some(Reference { color: frame.color.crop(rect)?, mask: mask.crop(rect)?, frame, rect })
     }
 
     /// Chooses products, poses and accidents.

@@ -418,6 +418,10 @@ pub struct Reference {
     pub color: ColorImage,
     /// 1 on the item, 0 on the tray; same size.
     pub mask: LabelMask,
+    /// The whole picture that it was cut out of, with depth.
+    pub frame: RgbdFrame,
+    /// Where it lies in that.
+    pub rect: Rect,
 }
 
 /// What is public about a product.

@@ -6,7 +6,8 @@
 //!     [--colour-alone]
 //! ```
 //!
-//! The built-in network scores items without depth: it is asked with `--model builtin --colour-alone`.
+//! The built-in networks find and score items without depth: they are asked with `--model builtin --colour-alone`. `--model classical` asks
+//! none, `builtin` with depth the one that finds items, where depth misses as much as an item.
 
 use std::error::Error;
 use std::time::Instant;
@@ -29,10 +30,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seen = |frame: RgbdFrame| if colour_alone { RgbdFrame { depth: None, ..frame } } else { frame };
     let views: Vec<RgbdFrame> = (0..8).map(|i| seen(booth.capture(i).frame)).collect();
     let engine: EngineKind = argument("--engine").unwrap_or_else(|| "tract".to_owned()).parse()?;
-    let models = ModelChoice::from(argument("--model").as_deref().unwrap_or("classical")).load(engine)?;
+    let choice = ModelChoice::from(argument("--model").as_deref().unwrap_or("classical"));
+    let (models, finder) = (choice.load(engine)?, choice.finder(engine)?);
     let mut params = InspectionParams::default();
     params.segmentation.one_item = true;
-    let inspector = Inspector { params, models, embedding: None };
+    let inspector = Inspector { params, models, embedding: None, finder };
     for (what, background) in [("no background", None), ("background", Some(&empty))] {
         let mut stages: Vec<(&str, Vec<f64>)> = vec![("segment", Vec::new()), ("score", Vec::new()), ("finish", Vec::new())];
         let mut all = Vec::new();

@@ -1,17 +1,18 @@
 //! One frame in, one inspection out.
 
-use vision::{HeatMap, LabelMask, Rect, RgbdFrame};
+use vision::{HeatMap, HeightMap, LabelMask, Rect, RgbdFrame};
 
 use crate::InspectionError;
 use crate::damage::{self, Assessment, Relief};
 use crate::defect::{DEFAULT_DAMAGE_THRESHOLD, Defect};
 use crate::embedding::EmbeddingNet;
 use crate::engine::Models;
+use crate::finder::ItemFinder;
 use crate::model_input::View;
 use crate::model_score;
 use crate::pick::{PickPoint, pick_point, size_m};
 use crate::quality::{self, Quality};
-use crate::segment::{self, Analysis, EmptyTray, Instance, SegmentationParams, SupportPlane};
+use crate::segment::{self, Analysis, Cells, EmptyTray, Instance, SegmentationParams, SupportPlane};
 
 /// Settings of an inspection.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +48,8 @@ pub struct InspectedItem {
     pub pick: Option<PickPoint>,
     /// Extent along its principal axes and above the support, metres; zeros when unknown.
     pub size_m: [f32; 3],
+    /// Heights over the support of its box, where depth, support and the camera's intrinsics are known.
+    pub heights: Option<HeightMap>,
     /// A vector of unit length by which products are told apart; empty without a network for it.
     pub embedding: Vec<f32>,
 }
@@ -81,6 +84,8 @@ pub struct Inspector {
     pub models: Models,
     /// What says how items look.
     pub embedding: Option<EmbeddingNet>,
+    /// What finds items where there is neither depth nor a picture of the empty tray.
+    pub finder: Option<ItemFinder>,
 }
 
 /// Inspects one frame with classical cues.
@@ -106,7 +111,7 @@ impl Inspector {
         background: Option<&EmptyTray>,
         on_stage: &mut dyn FnMut(&'static str),
     ) -> Result<Inspection, InspectionError> {
-        let found = segment::analyse(frame, background, &self.params.segmentation)?;
+        let found = segment::analyse(frame, background, &self.params.segmentation, self.finder.as_ref())?;
         on_stage("segment");
         let (width, height) = (frame.color.width(), frame.color.height());
         let mut heatmap = HeatMap::new(width, height, vec![0.0; width as usize * height as usize]).map_err(|_| InspectionError::Empty)?;
@@ -135,6 +140,7 @@ impl Inspector {
                 quality,
                 pick: measured.and_then(|r| pick_point(&found.cells, r, support)),
                 size_m: measured.map_or([0.0; 3], |r| size_m(&found.cells, r, support)),
+                heights: measured.and(support).and_then(|_| heights_of(&found.cells, instance.bbox)),
                 embedding: embedding?,
             });
         }
@@ -164,7 +170,7 @@ impl Inspector {
     }
     /// The relief of one item, when it has depth, and its scores.
     fn assess(&self, frame: &RgbdFrame, found: &Analysis, item: &Instance) -> (Option<Relief>, Result<Assessment, InspectionError>) {
-        let relief = Relief::of(&found.cells, item.id);
+        let relief = Relief::of(&found.cells, item.id).filter(|_| !item.see_through);
         let assessment = match (self.models.of(relief.is_some()), &relief) {
             (Some(engine), _) => {
                 let view = View { frame, mask: &found.segmentation.mask, cells: &found.cells, relief: relief.as_ref() };
@@ -177,6 +183,16 @@ impl Inspector {
     }
 }
 
+/// Heights over the support of a part of the picture; lower than the support is 1 mm.
+fn heights_of(cells: &Cells, part: Rect) -> Option<HeightMap> {
+    let grid = &cells.grid;
+    let at = |v: u32, end: usize| (v as usize / grid.step).min(end - 1);
+    let mm = |cell: usize| if grid.z[cell] > 0.0 { (cells.height_m[cell] * 1e3).round().clamp(1.0, 65_535.0) as u16 } else { 0 };
+    let rows = (part.y..part.y + part.h).map(|y| at(y, grid.h) * grid.w);
+    let data = rows.flat_map(|row| (part.x..part.x + part.w).map(move |x| row + at(x, grid.w))).map(mm).collect();
+    HeightMap::new(part.w, part.h, data).ok()
+}
+
 /// The cues ([`crate::CUE_NAMES`]) of every item with depth, with its label in the mask: what the trees of the classical
 /// scorer are fitted to.
 ///
@@ -187,7 +203,7 @@ pub fn measure_cues(
     background: Option<&EmptyTray>,
     params: &SegmentationParams,
 ) -> Result<Vec<(u16, Vec<f32>)>, InspectionError> {
-    let found = segment::analyse(frame, background, params)?;
+    let found = segment::analyse(frame, background, params, None)?;
     Ok(found
         .segmentation
         .instances

@@ -14,6 +14,7 @@ mod defect;
 mod embedding;
 mod engine;
 mod error;
+mod finder;
 mod grid;
 mod inspect;
 mod model_input;
@@ -32,6 +33,7 @@ pub use engine::{
     Contract, Engine, EngineKind, Gives, ModelChoice, Models, OrtModel, Output, TractModel, built_in_models, load_onnxruntime,
 };
 pub use error::InspectionError;
+pub use finder::ItemFinder;
 pub use inspect::{InspectedItem, Inspection, InspectionParams, Inspector, inspect, measure_cues};
 pub use model_input::{ModelInput, model_inputs};
 pub use overlay::overlay;

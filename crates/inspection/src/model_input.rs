@@ -38,7 +38,7 @@ pub fn model_inputs(
     params: &SegmentationParams,
     side: usize,
 ) -> Result<Vec<ModelInput>, InspectionError> {
-    let found = segment::analyse(frame, background, params)?;
+    let found = segment::analyse(frame, background, params, None)?;
     let mask = &found.segmentation.mask;
     let of = |item: &Instance| {
         let relief = Relief::of(&found.cells, item.id);

@@ -7,13 +7,14 @@ mod captures;
 mod iou;
 
 use captures::{Case, data_dir, mosd, single_items};
-use inspection::{InspectionParams, inspect};
+use inspection::{EngineKind, Inspector, ItemFinder};
 use std::io::Write as _; // a skipped test says so past the harness, which swallows `println!`
 
 /// Mean IoU over true items, a miss counts 0.
 fn mean_iou(cases: &[Case]) -> f64 {
+    let perception = Inspector { finder: Some(ItemFinder::load(EngineKind::Tract).unwrap()), ..Inspector::default() };
     let of = |case: &Case| {
-        let found = inspect(&case.frame, case.background.as_ref(), &InspectionParams::default()).unwrap();
+        let found = perception.inspect(&case.frame, case.background.as_ref(), &mut |_| ()).unwrap();
         iou::ious(&case.truth, &found.mask)
     };
     let all: Vec<f64> = cases.iter().flat_map(of).collect();

@@ -15,6 +15,7 @@ use crate::gallery::{LookAt, Reference, glance, match_view};
 use crate::light::relit;
 use crate::pair::Pair;
 use crate::register::{Displacement, MIN_AGREEING, homography, warped};
+use crate::relief::{Relief, heights, relief};
 use crate::shape::{Outline, outline};
 use crate::{Gallery, Item, MatchError, cv};
 
@@ -36,6 +37,8 @@ const HALF_SCORE: f32 = 0.5;
 const LABEL_SCORE: f32 = 0.4;
 /// What another outline raises the score to at most: walls come into view, and masks are not sure.
 const OUTLINE_SCORE: f32 = 0.4;
+/// What other heights raise the score to at most.
+const RELIEF_SCORE: f32 = 1.0;
 /// A placement is trusted when this share of its features lies on one plane, a face, …
 const FLAT: f32 = 0.8;
 /// … and this share of all features in view agrees.
@@ -60,6 +63,8 @@ pub struct Discrepancy {
     pub compared: Vec<u8>,
     /// [0, 1]; above [`ANOMALY_THRESHOLD`] the item is not what intact ones look like.
     pub score: f32,
+    /// [0, 1]: how far its heights over the support are from the reference's; `None`: one of the two has none, or too few meet.
+    pub shape_score: Option<f32>,
     /// Share of the item that could be compared, [0, 1]. What was not compared is not fine, it is unknown.
     pub coverage: f32,
     /// Of the item's features inside the compared region, the share that lies where the reference has it, [0, 1].
@@ -144,6 +149,8 @@ struct Comparison {
     turn_rad: f32,
     /// `None`: the reference was seen from another side.
     outline: Option<Outline>,
+    /// `None`: that, or one of the two has no heights.
+    relief: Option<Relief>,
 }
 
 impl Comparison {
@@ -158,6 +165,8 @@ struct Scaled {
     rgb: Mat,
     gray: Mat,
     mask: Mat,
+    /// Millimetres over the support; 0 unknown.
+    heights: Option<Mat>,
     /// Working pixels per cutout pixel.
     scale: f64,
     area_px: usize,
@@ -219,7 +228,8 @@ impl Scaled {
         let rgb = cv::resized(&cv::from_color(item.cutout.color())?, w, h)?;
         let mask = cv::resized_mask(&cv::from_bytes(width, height, item.cutout.foreground())?, w, h)?;
         let area_px = opencv::core::count_non_zero(&mask)? as usize;
-        Ok(Self { gray: cv::gray(&rgb)?, rgb, mask, scale, area_px })
+        let heights = heights(&item.cutout, Size::new(w, h))?;
+        Ok(Self { gray: cv::gray(&rgb)?, rgb, mask, heights, scale, area_px })
     }
 
     fn size(&self) -> Size {
@@ -238,6 +248,10 @@ fn compare_view(item: &Item, scaled: &Scaled, reference: &Reference) -> Result<O
     // A reference that is part of a thing, or a picture without a mask, has no outline of its own.
     let has_outline = item.cutout.is_cut_out() && reference.cutout.is_cut_out() && !reference.is_partial;
     let outline = if has_outline { outline(&scaled.mask, &reference.cutout, &work_from_reference)? } else { None };
+    let relief = match &scaled.heights {
+        Some(heights) if has_outline => relief(heights, &scaled.mask, &reference.cutout, &work_from_reference)?,
+        _ => None,
+    };
     let (rgb, mask) = laid_over(reference, &work_from_reference, scaled.size())?;
     let trusted = trusted_region(item, scaled, consensus)?;
     let inside = both(&[&scaled.mask, &mask, &trusted])?;
@@ -257,7 +271,18 @@ fn compare_view(item: &Item, scaled: &Scaled, reference: &Reference) -> Result<O
     let compared_px = opencv::core::count_non_zero(&rim)? as usize;
     let agreement = agreement(item, scaled, consensus, &rim)?;
     let turn_rad = cutout_from_reference[(1, 0)].atan2(cutout_from_reference[(0, 0)]) as f32;
-    Ok(Some(Comparison { map, compared: rim, registered, relit: in_its_light, compared_px, agreement, flatness, turn_rad, outline }))
+    Ok(Some(Comparison {
+        map,
+        compared: rim,
+        registered,
+        relit: in_its_light,
+        compared_px,
+        agreement,
+        flatness,
+        turn_rad,
+        outline,
+        relief,
+    }))
 }
 
 /// The reference's colours and mask in the item's view; shrunk by area first, so that fine print does not alias.
@@ -324,6 +349,8 @@ struct Merged {
     best: Option<(Comparison, String)>,
     /// The outline of the reference that fits best.
     outline: Option<Outline>,
+    /// The heights of the reference that fits best.
+    relief: Option<Relief>,
 }
 
 /// What is left of the item once labels are taken out, and how far it differs.
@@ -338,7 +365,7 @@ struct Judgement {
 impl Merged {
     fn new(scaled: &Scaled) -> Self {
         let n = (scaled.size().width * scaled.size().height) as usize;
-        Self { map: vec![f32::INFINITY; n], compared: vec![0; n], best: None, outline: None }
+        Self { map: vec![f32::INFINITY; n], compared: vec![0; n], best: None, outline: None, relief: None }
     }
 
     fn add(&mut self, comparison: Option<Comparison>, reference: &Reference) -> Result<(), MatchError> {
@@ -353,6 +380,11 @@ impl Merged {
             && self.outline.as_ref().is_none_or(|best| outline.share() < best.share())
         {
             self.outline = Some(outline.clone());
+        }
+        if let Some(relief) = &comparison.relief
+            && self.relief.as_ref().is_none_or(|best| relief.score() < best.score())
+        {
+            self.relief = Some(relief.clone());
         }
         if self.best.as_ref().is_none_or(|(best, _)| comparison.compared_px > best.compared_px) {
             self.best = Some((comparison, reference.full_name()));
@@ -378,13 +410,15 @@ impl Merged {
         let compared_px = compared.iter().filter(|c| **c > 0).count();
         let coverage = compared_px as f32 / scaled.area_px.max(1) as f32;
         let outline = self.outline.as_ref().map_or(0.0, Outline::score).min(OUTLINE_SCORE);
-        let score = score(&map, &compared, compared_px).max(if labelled { LABEL_SCORE } else { 0.0 }).max(outline);
+        let relief = self.relief.as_ref().map_or(0.0, Relief::score).min(RELIEF_SCORE);
+        let score = score(&map, &compared, compared_px).max(if labelled { LABEL_SCORE } else { 0.0 }).max(outline).max(relief);
         Ok((map, Judgement { compared, labels, coverage, score }))
     }
 
     fn finish(self, item: &Item, scaled: &Scaled) -> Result<Option<Discrepancy>, MatchError> {
         let (map, Judgement { compared, labels, coverage, score }) = self.judge(scaled)?;
-        let outline = self.outline.unwrap_or_default();
+        let (outline, shape_score) = (self.outline.unwrap_or_default(), self.relief.as_ref().map(Relief::score));
+        let relief = self.relief.unwrap_or_default();
         let Some((best, reference)) = self.best.filter(|_| coverage >= MIN_COVERAGE) else { return Ok(None) };
         let (width, height) = (item.cutout.color().width(), item.cutout.color().height());
         let (rows, cols) = (scaled.size().height, scaled.size().width);
@@ -393,6 +427,7 @@ impl Merged {
         imgproc::resize(&at_work, &mut grown, Size::new(width as i32, height as i32), 0.0, 0.0, imgproc::INTER_LINEAR)?;
         let mut found = findings(&map, &labels, scaled.size(), scaled.scale, (width, height))?;
         found.extend(outline.findings(scaled.scale, (width, height)));
+        found.extend(relief.findings(scaled.scale, (width, height)));
         found.sort_by(|a, b| b.score.total_cmp(&a.score));
         let pair = Pair::of(&scaled.rgb, &best.relit, &map, &compared, (width, height))?;
         let compared = cv::resized_mask(&cv::from_bytes(cols as u32, rows as u32, &compared)?, width as i32, height as i32)?;
@@ -400,6 +435,7 @@ impl Merged {
             map: HeatMap::new(width, height, grown.data_typed::<f32>()?.to_vec())?,
             compared: compared.data_bytes()?.to_vec(),
             score,
+            shape_score,
             coverage: coverage.min(1.0),
             findings: found,
             agreement: best.agreement,

@@ -1,9 +1,9 @@
 //! A picture of one thing, and which of its pixels are that thing.
 
-use opencv::core::MatTraitConstManual;
-use vision::{ColorImage, LabelMask, Rect};
+use opencv::core::{MatTraitConstManual, Size};
+use vision::{ColorImage, HeightMap, LabelMask, Rect};
 
-use crate::{Extent, MatchError, cv};
+use crate::{Extent, MatchError, cv, relief};
 
 /// Largest difference from the border's colour, grey levels per channel, that still is background.
 const BORDER_TOLERANCE: i32 = 14;
@@ -20,13 +20,15 @@ pub struct Cutout {
     foreground: Vec<u8>,
     /// Where it was measured.
     extent: Option<Extent>,
+    /// Height of each pixel over the support.
+    heights: Option<HeightMap>,
 }
 
 impl Cutout {
     /// The whole picture is the thing.
     pub fn whole(color: ColorImage) -> Self {
         let foreground = vec![255; color.width() as usize * color.height() as usize];
-        Self { color, foreground, extent: None }
+        Self { color, foreground, extent: None, heights: None }
     }
 
     /// Takes the pixels where `mask` is not zero.
@@ -42,7 +44,7 @@ impl Cutout {
         if foreground.iter().all(|f| *f == 0) {
             return Err(MatchError::Empty);
         }
-        Ok(Self { color, foreground, extent: None })
+        Ok(Self { color, foreground, extent: None, heights: None })
     }
 
     /// Cuts one labelled instance out of a whole frame; `rect` is the part of the frame to keep.
@@ -59,7 +61,7 @@ impl Cutout {
     /// when the border is of nearly one colour. Otherwise the whole picture is the thing.
     pub fn without_plain_border(color: ColorImage) -> Self {
         match plain_background(&color) {
-            Some(foreground) => Self { color, foreground, extent: None },
+            Some(foreground) => Self { color, foreground, extent: None, heights: None },
             None => Self::whole(color),
         }
     }
@@ -72,6 +74,23 @@ impl Cutout {
     /// The thing's size; `None`: nobody measured it.
     pub fn extent(&self) -> Option<Extent> {
         self.extent
+    }
+
+    /// The same with the height of each pixel over the support.
+    ///
+    /// # Errors
+    /// When they are of another size than the picture.
+    pub fn with_heights(self, heights: Option<HeightMap>) -> Result<Self, MatchError> {
+        let (expected, actual) = (self.foreground.len(), heights.as_ref().map_or(self.foreground.len(), |h| h.data().len()));
+        if expected != actual || heights.as_ref().is_some_and(|h| h.width() != self.color.width()) {
+            return Err(MatchError::HeightsSize { expected, actual });
+        }
+        Ok(Self { heights, ..self })
+    }
+
+    /// Height of each pixel over the support; `None`: nobody measured it.
+    pub fn heights(&self) -> Option<&HeightMap> {
+        self.heights.as_ref()
     }
 
     /// The colours.
@@ -107,7 +126,11 @@ impl Cutout {
         let (w, h) = (((f64::from(width) * scale).round() as i32).max(1), ((f64::from(height) * scale).round() as i32).max(1));
         let color = cv::to_color(&cv::resized(&cv::from_color(&self.color)?, w, h)?)?;
         let foreground = cv::resized_mask(&cv::from_bytes(width, height, &self.foreground)?, w, h)?;
-        Ok(Self { color, foreground: foreground.data_bytes()?.to_vec(), extent: self.extent })
+        let heights = match relief::heights(self, Size::new(w, h))? {
+            Some(mat) => Some(HeightMap::new(w as u32, h as u32, mat.data_typed::<u16>()?.to_vec())?),
+            None => None,
+        };
+        Ok(Self { color, foreground: foreground.data_bytes()?.to_vec(), extent: self.extent, heights })
     }
 
     /// Pixels of the thing.
@@ -135,8 +158,9 @@ impl Cutout {
         let rect = Rect { x: x0, y: y0, w: x1 - x0 + 1, h: y1 - y0 + 1 };
         let rows = self.foreground.chunks_exact(width as usize).skip(y0 as usize).take(rect.h as usize);
         let foreground = rows.flat_map(|row| row.iter().skip(x0 as usize).take(rect.w as usize).copied()).collect();
+        let heights = self.heights.as_ref().and_then(|all| all.crop(rect));
         match self.color.crop(rect) {
-            Some(color) => (Self { color, foreground, extent: self.extent }, rect),
+            Some(color) => (Self { color, foreground, extent: self.extent, heights }, rect),
             None => (self, whole),
         }
     }

@@ -15,6 +15,14 @@ pub enum MatchError {
         /// Pixels of the mask.
         actual: usize,
     },
+    /// Heights and picture do not belong together.
+    #[error("heights of {actual} pixels where the picture has {expected}; both must be cut alike")]
+    HeightsSize {
+        /// Pixels of the picture.
+        expected: usize,
+        /// Pixels of the heights.
+        actual: usize,
+    },
     /// A buffer that the vision types refuse.
     #[error(transparent)]
     Image(#[from] vision::ImageError),

@@ -183,6 +183,10 @@ impl Reference {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }
+        if let Some(heights) = cutout.heights() {
+            hash.update((heights.data().len() as u64).to_le_bytes());
+            heights.data().iter().for_each(|mm| hash.update(mm.to_le_bytes()));
+        }
         let features = match features {
             Some(features) => features,
             None => Features::of(&cutout, &options.features)?,

@@ -39,6 +39,7 @@ mod pose;
 mod posed;
 mod proposals;
 mod register;
+mod relief;
 mod scene;
 mod search;
 mod shape;

@@ -17,7 +17,7 @@ const TOLERANCE: f32 = 0.05;
 /// Room around the item's picture in which the reference's outline may go on, as a share of its sides.
 const ROOM: f32 = 0.3;
 /// Largest ratio of the scales along two directions of a placement.
-const MAX_SHEAR: f64 = 1.12;
+pub(crate) const MAX_SHEAR: f64 = 1.12;
 /// Parts smaller than this share of the item say nothing.
 const MIN_PART: f32 = 0.004;
 /// Outlines laid with their middles together must leave less than this of what the print's own place leaves.
@@ -128,7 +128,7 @@ fn between_middles(from: &Mat, to: &Mat) -> Result<(f64, f64), MatchError> {
 }
 
 /// Ratio of the largest and smallest scale of the placement at the middle of the reference.
-fn shear(work_from_reference: &Matrix3<f64>, reference: &Cutout) -> f64 {
+pub(crate) fn shear(work_from_reference: &Matrix3<f64>, reference: &Cutout) -> f64 {
     let (w, h) = (f64::from(reference.color().width()), f64::from(reference.color().height()));
     let at = |x: f64, y: f64| {
         let p = work_from_reference * nalgebra::Vector3::new(x, y, 1.0);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::codec::{decode, digest};
+use crate::codec::{digest, whole};
 use crate::store::{history, state_of};
 use crate::tables::Statements;
 use crate::{State, Store, StoreError};
@@ -50,14 +50,14 @@ fn told(statements: &mut dyn Statements) -> Result<(Vec<String>, BTreeMap<Key, S
 /// Looks at every picture; which there are.
 fn pictures(statements: &mut dyn Statements, said: &BTreeMap<Key, State>, found: &mut Vec<String>) -> Result<BTreeSet<Key>, StoreError> {
     let mut seen = BTreeSet::new();
-    let query = "SELECT product, name, picture, mask, sha256, state FROM pictures ORDER BY id";
+    let query = "SELECT product, name, picture, mask, sha256, state, depth FROM pictures ORDER BY id";
     statements.each(query, &[], &mut |row| {
         let key = (row.text(0)?, row.text(1)?);
         let (picture, mask) = (row.blob(2)?, row.blob(3)?);
         let full_name = format!("{}/{}", key.0, key.1);
         if digest(picture, mask) != row.text(4)? {
             found.push(format!("{full_name}: the picture is not the one that was enrolled"));
-        } else if let Err(reason) = decode(picture, mask) {
+        } else if let Err(reason) = whole(picture, mask, row.blob(6).ok()) {
             found.push(format!("{full_name}: {reason}"));
         }
         if said.get(&key) != Some(&state_of(&row, 5)?) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use matching::{EMBEDDING_LEN, Embedding, FeatureOptions, Features};
 
-use crate::codec::{digest, encode};
+use crate::codec::{digest, encode, encode_heights};
 use crate::folder::is_product_name;
 use crate::record::{Act, NewReference, Origin, ReferenceRecord};
 use crate::store::log;
@@ -22,6 +22,7 @@ pub(crate) struct Derived {
     features_len: u32,
     sha256: String,
     /// Of a store that has a network for it.
+    heights: Option<Vec<u8>>,
     embedding: Option<Embedding>,
     /// Whether the database can search by it.
     is_searched: bool,
@@ -47,10 +48,12 @@ impl Store {
         let embedding = self.embedder.as_ref().map(|e| e.embed(&new.cutout)).transpose().map_err(|e| bad(e.to_string()))?;
         let is_searched = self.tables.searches_embeddings();
         let (picture, mask) = encode(&new.cutout).map_err(bad)?;
+        let heights = new.cutout.heights().map(encode_heights).transpose().map_err(bad)?;
         let sha256 = digest(&picture, &mask);
         Ok(Derived {
             picture,
             mask,
+            heights,
             features_len: features.len() as u32,
             features: features.to_bytes(options),
             sha256,
@@ -150,8 +153,8 @@ fn insert_row(statements: &mut dyn Statements, record: &ReferenceRecord, derived
     )?;
     statements.execute(
         "INSERT INTO pictures (product, name, width, height, picture, mask, camera, features, n_features, provenance, version,
-             state, added_ns, added_by, sha256, origin, embedding, size_mm, light)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+             state, added_ns, added_by, sha256, origin, embedding, size_mm, light, depth)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
         &[
             (&record.product).into(),
             (&record.name).into(),
@@ -172,6 +175,7 @@ fn insert_row(statements: &mut dyn Statements, record: &ReferenceRecord, derived
             derived.embedding.map_or(Value::Null, |e| Value::Blob(e.to_bytes())),
             record.size_mm.as_deref().into(),
             Some(record.light.as_str()).filter(|l| !l.is_empty()).into(),
+            derived.heights.map_or(Value::Null, Value::Blob),
         ],
     )?;
     Ok(())

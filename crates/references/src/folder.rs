@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use crate::codec::{decode_heights, encode_heights};
 use image::{DynamicImage, ImageReader, RgbaImage};
 use matching::{Cutout, MatchError, Picture, Rejected};
 use vision::{ColorImage, MAX_PIXELS, Rect};

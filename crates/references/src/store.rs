@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use matching::{Cutout, Embedder, Embedding, Enrolled, FeatureOptions, Features, Picture};
 
-use crate::codec::decode;
+use crate::codec::whole;
 use crate::reach::Reach;
 use crate::record::{Act, Event, Origin, ProductSummary, ReferenceRecord, State};
 use crate::tables::{Row, Statements, Tables, Value};
@@ -144,10 +144,11 @@ impl Store {
         let (mut enrolled, mut bad) = (Vec::new(), Vec::new());
         let origin = if self.tables.schema() < 2 { "'enrolled'" } else { "origin" };
         let newer = if self.tables.schema() < 3 { "NULL, NULL" } else { "embedding, size_mm" };
-        let columns = format!("SELECT product, name, picture, mask, features, {origin}, {newer} FROM pictures WHERE state = 'active'");
+        let columns =
+            format!("SELECT product, name, picture, mask, features, {origin}, {newer}, depth FROM pictures WHERE state = 'active'");
         let mut take = |row: Row| {
             let (product, name) = (row.text(0)?, row.text(1)?);
-            match decode(row.blob(2)?, row.blob(3)?) {
+            match whole(row.blob(2)?, row.blob(3)?, row.blob(8).ok()) {
                 Ok(cutout) => {
                     let cutout = cutout.with_extent(row.text(7).ok().and_then(|text| text.parse().ok()));
                     let features = Features::from_bytes(row.blob(4)?, options);
@@ -183,13 +184,14 @@ impl Store {
     pub fn picture(&self, product: &str, name: &str) -> Result<Cutout, StoreError> {
         let full_name = format!("{product}/{name}");
         let size = if self.tables.schema() < 3 { "NULL" } else { "size_mm" };
-        let query = format!("SELECT picture, mask, {size} FROM pictures WHERE product = ?1 AND name = ?2");
+        let query = format!("SELECT picture, mask, {size}, depth FROM pictures WHERE product = ?1 AND name = ?2");
         let found = self.read(|statements| {
-            statements
-                .first(&query, &[product.into(), name.into()], |row| Ok((row.blob(0)?.to_vec(), row.blob(1)?.to_vec(), row.text(2).ok())))
+            statements.first(&query, &[product.into(), name.into()], |row| {
+                Ok((whole(row.blob(0)?, row.blob(1)?, row.blob(3).ok()), row.text(2).ok()))
+            })
         })?;
-        let (picture, mask, size) = found.ok_or_else(|| StoreError::Unknown(full_name.clone()))?;
-        let cutout = decode(&picture, &mask).map_err(|reason| StoreError::Picture { name: full_name, reason })?;
+        let (cutout, size) = found.ok_or_else(|| StoreError::Unknown(full_name.clone()))?;
+        let cutout = cutout.map_err(|reason| StoreError::Picture { name: full_name, reason })?;
         Ok(cutout.with_extent(size.and_then(|text| text.parse().ok())))
     }
 

@@ -14,6 +14,9 @@ fn what_is_enrolled_comes_back_pixel_by_pixel_with_its_features() {
         let options = FeatureOptions::default();
         let (asked, mut other) = (new("tea", 1), new("tea", 2));
         other.cutout = other.cutout.with_extent(matching::Extent::of_m([0.1, 0.203, 0.055]));
+        let area = other.cutout.foreground().len();
+        let heights = vision::HeightMap::new(48, area as u32 / 48, (0..area).map(|i| (i % 300) as u16).collect()).unwrap();
+        other.cutout = other.cutout.with_heights(Some(heights.clone())).unwrap();
         other.light = "north window".into();
         let record = store.enrol(&asked, &options).unwrap();
         assert_eq!((record.name.as_str(), record.state, record.width), ("0000", State::Active, 48));
@@ -28,6 +31,8 @@ fn what_is_enrolled_comes_back_pixel_by_pixel_with_its_features() {
         let told: Vec<_> = store.references("tea").unwrap().into_iter().map(|r| (r.light, r.size_mm)).collect();
         assert_eq!(told, [(String::new(), None), ("north window".into(), Some("203.0x100.0x55.0".into()))]);
         assert_eq!(store.picture("tea", "0001").unwrap().extent(), enrolled[1].picture.cutout.extent());
+        assert_eq!(store.picture("tea", "0001").unwrap().heights(), Some(&heights));
+        assert_eq!(enrolled.iter().map(|e| e.picture.cutout.heights()).collect::<Vec<_>>(), [None, Some(&heights)]);
         assert!(enrolled.iter().all(|e| e.features.as_ref().is_some_and(|f| !f.is_empty())));
         let fresh: Vec<Enrolled> = enrolled.iter().map(|e| e.picture.clone().into()).collect();
         let gallery = |pictures: Vec<Enrolled>| Gallery::new(pictures, GalleryOptions::default()).0.version().to_owned();

@@ -156,9 +156,35 @@ image!(
     LabelMask, u16, 1, "width × height labels"
 );
 image!(
+    /// Height of each pixel over the surface that things lie on, whole millimetres from 1 on; 0 where it is unknown.
+    HeightMap, u16, 1, "width × height heights in millimetres (0 = unknown)"
+);
+image!(
     /// One score a pixel, [0, 1].
     HeatMap, f32, 1, "width × height scores"
 );
+
+impl HeightMap {
+    /// What this map, which shows `region` of a picture, says of `rect` of that picture; 0 where it says nothing.
+    ///
+    /// # Errors
+    /// When `rect` is empty or absurdly large.
+    pub fn placed(&self, region: Rect, rect: Rect) -> Result<Self, ImageError> {
+        let mut data = vec![0; rect.w as usize * rect.h as usize];
+        let (left, right) = (rect.x.max(region.x), (rect.x.saturating_add(rect.w)).min(region.x.saturating_add(self.width)));
+        let (top, low) = (rect.y.max(region.y), (rect.y.saturating_add(rect.h)).min(region.y.saturating_add(self.height)));
+        for y in top..low.max(top) {
+            let from = ((y - region.y) * self.width) as usize;
+            let to = ((y - rect.y) * rect.w) as usize;
+            if left < right {
+                let n = (right - left) as usize;
+                let (from, to) = (from + (left - region.x) as usize, to + (left - rect.x) as usize);
+                data[to..to + n].copy_from_slice(&self.data[from..from + n]);
+            }
+        }
+        Self::new(rect.w, rect.h, data)
+    }
+}
 
 impl ColorImage {
     /// The RGB value at column `x`, row `y`; `None` outside.

@@ -10,4 +10,4 @@ pub mod pose;
 pub mod ros;
 
 pub use geometry::{Intrinsics, Rect};
-pub use images::{CELL_DEPTH_M, ColorImage, DepthImage, HeatMap, ImageError, LabelMask, MAX_PIXELS, RgbdFrame};
+pub use images::{CELL_DEPTH_M, ColorImage, DepthImage, HeatMap, HeightMap, ImageError, LabelMask, MAX_PIXELS, RgbdFrame};

@@ -5,7 +5,7 @@
 use ros_interfaces::sensor_msgs::msg::{CameraInfo, Image};
 use ros_interfaces::std_msgs::msg::Header;
 
-use crate::{ColorImage, DepthImage, HeatMap, ImageError, Intrinsics, LabelMask, MAX_PIXELS};
+use crate::{ColorImage, DepthImage, HeatMap, HeightMap, ImageError, Intrinsics, LabelMask, MAX_PIXELS};
 
 const METRES_PER_MM: f32 = 0.001;
 const COLOR_ENCODINGS: &str = "rgb8, bgr8, rgba8, bgra8, mono8";
@@ -176,6 +176,23 @@ pub fn depth_to_ros(image: &DepthImage, unit_m: f64, header: Header) -> Image {
 pub fn mask_to_ros(mask: &LabelMask, header: Header) -> Image {
     let data = mask.data().iter().flat_map(|l| l.to_le_bytes()).collect();
     message(header, mask.width(), mask.height(), "16UC1", 2, data)
+}
+
+/// Writes heights in millimetres as `16UC1`.
+pub fn heights_to_ros(heights: &HeightMap, header: Header) -> Image {
+    let data = heights.data().iter().flat_map(|mm| mm.to_le_bytes()).collect();
+    message(header, heights.width(), heights.height(), "16UC1", 2, data)
+}
+
+/// Reads heights in millimetres: `16UC1` or `mono16`, 0 where unknown.
+///
+/// # Errors
+/// When the size, step, length or encoding of the message is not usable.
+pub fn heights_from_ros(image: &Image) -> Result<HeightMap, ImageError> {
+    if !matches!(image.encoding.as_str(), "16UC1" | "mono16") {
+        return Err(unknown(image, "heights", "16UC1, mono16"));
+    }
+    HeightMap::new(image.width, image.height, mask_from_ros(image)?.into_data())
 }
 
 /// Writes scores as `32FC1`.

@@ -10,8 +10,8 @@ use matching::learning::{Damage, Sighting};
 use matching::{CUTOUT_MARGIN, Candidate, Cutout, Discrepancy, Embedding, Extent, Gallery, Identification, Item, Judgement, Perceived};
 use ros_interfaces::sensor_msgs::msg::{Image, RegionOfInterest};
 use ros_interfaces::std_msgs::msg::Header;
-use vision::ros::{color_from_ros, color_to_ros, heatmap_from_ros, heatmap_to_ros, mask_from_ros};
-use vision::{ColorImage, HeatMap, LabelMask, Rect};
+use vision::ros::{color_from_ros, color_to_ros, heatmap_from_ros, heatmap_to_ros, heights_from_ros, mask_from_ros};
+use vision::{ColorImage, HeatMap, HeightMap, LabelMask, Rect};
 
 use crate::catalogue::Catalogue;
 use crate::school::{NEW_DESIGN, School};
@@ -147,7 +147,7 @@ impl Case<'_> {
         };
         let rect = rect.with_margin(CUTOUT_MARGIN, pictures.color.width(), pictures.color.height());
         let cutout = Cutout::of_label(&pictures.color, &pictures.mask, instance.instance_id, rect).map_err(|e| e.to_string())?;
-        let cutout = cutout.with_extent(extent_of(instance));
+        let cutout = cutout.with_extent(extent_of(instance)).with_heights(heights_of(instance, rect)?).map_err(|e| e.to_string())?;
         let item = self.gallery.prepare_embedded(cutout, embedding_of(instance)).map_err(|e| e.to_string())?;
         let candidates = self.candidates();
         let found = self.gallery.identify_claimed(&item, candidates.as_deref(), self.scanned()).confirmed_by(self.scanned());
@@ -262,6 +262,21 @@ fn extent_of(instance: &ItemInstance) -> Option<Extent> {
     let (size, quality) = (&instance.size_m, &instance.quality);
     let is_partial = quality.clipped || quality.occluded || quality.depth_missing || quality.depth_unit_suspect;
     Extent::of_m([size.x, size.y, size.z].map(|side| side as f32)).filter(|_| !is_partial)
+}
+
+/// The instance's heights over the support where its cutout `rect` shows it; `None` where perception has none, or their unit is in doubt.
+fn heights_of(instance: &ItemInstance, rect: Rect) -> Result<Option<HeightMap>, String> {
+    if instance.height.data.is_empty() || instance.quality.depth_unit_suspect {
+        return Ok(None);
+    }
+    let heights = heights_from_ros(&instance.height).map_err(|e| format!("heights of the inspection: {e}"))?;
+    let region = &instance.region;
+    let region = Rect { x: region.x_offset, y: region.y_offset, w: region.width, h: region.height };
+    if (heights.width(), heights.height()) != (region.w, region.h) {
+        let (w, h) = (heights.width(), heights.height());
+        return Err(format!("the inspection's heights are {w}x{h} but the item's region is {}x{}", region.w, region.h));
+    }
+    heights.placed(region, rect).map(Some).map_err(|e| e.to_string())
 }
 
 /// What perception's network says of the instance.

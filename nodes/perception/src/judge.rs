@@ -11,7 +11,7 @@ use ros_interfaces::geometry_msgs::msg::{PoseStamped, Vector3 as SizeMessage};
 use ros_interfaces::sensor_msgs::msg::{Image, RegionOfInterest};
 use ros_interfaces::std_msgs::msg::Header;
 use ros_interfaces::vision_msgs::msg::{Detection2D, Detection2DArray, ObjectHypothesisWithPose};
-use vision::ros::{color_from_ros, depth_from_ros, heatmap_to_ros, intrinsics_from_ros, mask_to_ros};
+use vision::ros::{color_from_ros, depth_from_ros, heatmap_to_ros, heights_to_ros, intrinsics_from_ros, mask_to_ros};
 use vision::{ImageError, Rect, RgbdFrame};
 
 use crate::frames::View;
@@ -216,6 +216,7 @@ fn instance(item: &InspectedItem, header: &Header, network: Option<&EmbeddingNet
         pick_pose: item.pick.map(|p| pick_pose(&p, header)).unwrap_or_default(),
         pick_pose_valid: item.pick.is_some(),
         size_m: SizeMessage { x, y, z },
+        height: item.heights.as_ref().map(|h| heights_to_ros(h, header.clone())).unwrap_or_default(),
         embedding: item.embedding.clone(),
         embedding_model: network.filter(|_| !item.embedding.is_empty()).map_or_else(String::new, |n| n.model().to_owned()),
     }

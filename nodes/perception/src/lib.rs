@@ -13,7 +13,7 @@ mod waiting;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use inspection::{EmbeddingNet, InspectionParams, Inspector, ModelChoice, Models, SegmentationParams};
+use inspection::{EmbeddingNet, InspectionParams, Inspector, ItemFinder, ModelChoice, Models, SegmentationParams};
 use intact_msgs::msg::{CellEvent, Inspection, ItemArrival};
 use intact_msgs::srv::{Reinspect, ReinspectResponse};
 use node_kit::{Component, Inbox, Mode, NodeError, Ports, Shared, Worker};
@@ -61,6 +61,8 @@ impl Component for Perception {
         let models = ModelChoice::from(now.model.as_str()).load(kind).map_err(|e| NodeError::because("parameter `model`", e))?;
         let embedding = now.embedding.then(|| EmbeddingNet::load(kind)).transpose();
         let embedding = embedding.map_err(|e| NodeError::because("parameter `embedding`", e))?;
+        let finder = now.item_network.then(|| ItemFinder::load(kind)).transpose();
+        let finder = finder.map_err(|e| NodeError::because("parameter `item_network`", e))?;
         // Made here too, so that settings which do not work are refused now and not when the first frame comes.
         Intake::new(&now)?;
         let inputs: Inbox<Input> = ports.inbox("messages", INTAKE_LIMIT);
@@ -78,6 +80,7 @@ impl Component for Perception {
             params: params.clone(),
             models,
             embedding,
+            finder,
         });
         let service = serve_reinspect(ports, &params, &inputs)?;
         Ok(Self {
@@ -219,6 +222,7 @@ struct Judge {
     cameras: Vec<String>,
     models: Models,
     embedding: Option<EmbeddingNet>,
+    finder: Option<ItemFinder>,
     inspections: Publisher<Inspection>,
     detections: Publisher<Detection2DArray>,
 }
@@ -261,6 +265,7 @@ impl Judge {
             params: InspectionParams { segmentation, damage_threshold },
             models: self.models.clone(),
             embedding: self.embedding.clone(),
+            finder: self.finder.clone(),
         }
     }
 

@@ -389,6 +389,7 @@ mod tests {
             quality: Quality::default(),
             pick: None,
             size_m: [0.0; 3],
+            heights: None,
             embedding: Vec::new(),
         };
         let inspection = Inspection {

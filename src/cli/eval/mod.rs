@@ -101,9 +101,14 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
         let n = samples.len();
         samples = (0..limit).map(|k| samples[k * n / limit].clone()).collect();
     }
-    let models = ModelChoice::from(args.model.as_str()).load(args.engine)?;
-    let inspector =
-        Inspector { params: InspectionParams { damage_threshold: args.threshold, ..InspectionParams::default() }, models, embedding: None };
+    let choice = ModelChoice::from(args.model.as_str());
+    let (models, finder) = (choice.load(args.engine)?, choice.finder(args.engine)?);
+    let inspector = Inspector {
+        params: InspectionParams { damage_threshold: args.threshold, ..InspectionParams::default() },
+        models,
+        embedding: None,
+        finder,
+    };
     let comparer = (args.references == References::Auto).then(|| Comparer::load(args.engine)).transpose()?;
     let mut judge = Judge::new(&args.dataset, args.format, shared, inspector, comparer)?
         .with_most_references(args.most_references.unwrap_or(usize::MAX));

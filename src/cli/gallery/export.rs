@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use references::State;
 use references::folder as pictures;
+use references::{ReferenceRecord, State};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use vision::HeightMap;
 
 use super::Common;
 
@@ -43,6 +44,26 @@ pub struct Kept {
     /// The product's sides, millimetres.
     #[serde(default)]
     pub size_mm: Option<String>,
+    /// Heights over the support, PNG of 16 bits in millimetres, from the folder on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heights: Option<PathBuf>,
+}
+
+impl Kept {
+    fn of(record: ReferenceRecord, file: PathBuf, heights: Option<PathBuf>) -> Kept {
+        let ReferenceRecord { name, version, camera, provenance, light, size_mm, .. } = record;
+        Kept { file, name, design: version, camera, provenance, light, size_mm, heights }
+    }
+
+    /// The heights that were exported beside the picture.
+    ///
+    /// # Errors
+    /// When their file cannot be read.
+    pub fn heights(&self) -> Result<Option<HeightMap>> {
+        let Some(path) = &self.heights else { return Ok(None) };
+        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        pictures::decode_heights(&bytes).map(Some).map_err(anyhow::Error::msg).with_context(|| path.display().to_string())
+    }
 }
 
 pub fn export(args: &ExportArgs) -> Result<ExitCode> {
@@ -52,12 +73,15 @@ pub fn export(args: &ExportArgs) -> Result<ExitCode> {
         let active = store.references(&product.product)?.into_iter().filter(|r| r.state == State::Active);
         let mut taken = BTreeSet::new();
         for record in active {
-            let png = pictures::encode(&store.picture(&record.product, &record.name)?).map_err(anyhow::Error::msg)?;
-            let file = Path::new(&record.product).join(format!("{}.png", free_file_name(&record.name, &mut taken)));
-            write(&args.folder.join(&file), &png)?;
-            let (design, camera, provenance, light, size_mm) =
-                (record.version, record.camera, record.provenance, record.light, record.size_mm);
-            list.push(serde_json::to_string(&Kept { file, name: record.name, design, camera, provenance, light, size_mm })? + "\n");
+            let cutout = store.picture(&record.product, &record.name)?;
+            let name = format!("{}.png", free_file_name(&record.name, &mut taken));
+            let file = Path::new(&record.product).join(&name);
+            write(&args.folder.join(&file), &pictures::encode(&cutout).map_err(anyhow::Error::msg)?)?;
+            let heights = cutout.heights().map(|_| Path::new(&record.product).join("heights").join(&name));
+            if let (Some(path), Some(map)) = (&heights, cutout.heights()) {
+                write(&args.folder.join(path), &pictures::encode_heights(map).map_err(anyhow::Error::msg)?)?;
+            }
+            list.push(serde_json::to_string(&Kept::of(record, file, heights))? + "\n");
         }
     }
     write(&args.folder.join(LIST), list.concat().as_bytes())?;
@@ -85,7 +109,8 @@ pub fn kept(folder: &Path) -> Result<BTreeMap<PathBuf, Kept>> {
     }
     let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let line = |(n, line): (usize, &str)| -> Result<(PathBuf, Kept)> {
-        let kept: Kept = serde_json::from_str(line).with_context(|| format!("{} line {}", path.display(), n + 1))?;
+        let mut kept: Kept = serde_json::from_str(line).with_context(|| format!("{} line {}", path.display(), n + 1))?;
+        kept.heights = kept.heights.map(|heights| folder.join(heights));
         Ok((folder.join(&kept.file), kept))
     };
     text.lines().enumerate().map(line).collect()

@@ -11,6 +11,7 @@ use matching::{Extent, GalleryOptions};
 use references::{NewReference, Origin, State, Store, StoreError};
 use serde_json::json;
 
+use super::export::Kept;
 use super::sources::{self, View};
 use super::{Common, exit_code};
 use crate::cli::table;
@@ -188,11 +189,14 @@ fn add_one(store: &mut Store, view: View, tags: &Tags) -> Result<references::Ref
     let known = tags.version.or(kept.as_ref().map(|kept| kept.design));
     let version = known.map_or_else(|| store.design_in_use(&product), Ok)?;
     let exported = kept.as_ref().and_then(|kept| kept.size_mm.as_ref()).and_then(|text| text.parse().ok());
+    let heights = kept.as_ref().map_or(Ok(None), Kept::heights).map_err(|e| Refusal::Picture(format!("{e:#}")))?;
     let (camera, light, provenance) = match kept {
         Some(kept) => (kept.camera, kept.light, kept.provenance),
         None => (tags.camera.to_owned(), tags.light.to_owned(), view.from.clone()),
     };
     let cutout = view.cutout().map_err(Refusal::Picture)?;
+    let heights = heights.or_else(|| cutout.heights().cloned());
+    let cutout = cutout.with_heights(heights).map_err(|e| Refusal::Picture(e.to_string()))?;
     let size = tags.size.or(exported).or(cutout.extent());
     let new = NewReference {
         product,

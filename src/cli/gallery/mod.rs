@@ -134,7 +134,8 @@ pub fn run(command: GalleryCommand) -> Result<ExitCode> {
 
 /// Perception as the cell has it by default, told that a picture shows one item.
 fn perception_of_one_item() -> Result<Inspector> {
-    let mut perception = Inspector { models: ModelChoice::BuiltIn.load(EngineKind::default())?, ..Inspector::default() };
+    let (choice, engine) = (ModelChoice::BuiltIn, EngineKind::default());
+    let mut perception = Inspector { models: choice.load(engine)?, finder: choice.finder(engine)?, ..Inspector::default() };
     perception.params.segmentation.one_item = true;
     Ok(perception)
 }

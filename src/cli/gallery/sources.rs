@@ -214,5 +214,6 @@ fn cut_out(item: &BagItem, tray: Option<&EmptyTray>, perception: &Inspector) -> 
     let cutout = Cutout::of_label(&item.frame.color, &seen.mask, one.id, one.bbox).map_err(|e| e.to_string())?;
     let quality = &one.quality;
     let is_partial = quality.clipped || quality.occluded || quality.depth_missing || quality.depth_unit_suspect;
-    Ok(cutout.with_extent(Extent::of_m(one.size_m).filter(|_| !is_partial)))
+    let heights = one.heights.clone().filter(|_| !quality.depth_unit_suspect);
+    cutout.with_extent(Extent::of_m(one.size_m).filter(|_| !is_partial)).with_heights(heights).map_err(|e| e.to_string())
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo run -p inspection --example evaluate [-- --out DIR] [--cues FILE] [--json FILE]
 //! ```
-//! `--out` saves tinted pictures, `--json` the table, `--cues` as CSV the damage cues of every true item that was found (IoU above
+//! Each data set with the network that finds items and without it. `--out` saves tinted pictures, a folder a row, `--json` the table, `--cues` as CSV the damage cues of every true item that was found (IoU above
 //! one half), and of every item found where there is no truth, after the names of data set and capture.
 //! One table row a data set: captures, true items, mean IoU over true items (matched one to one, misses count 0), its
 //! 95 % bootstrap interval, items found, captures with the right number of items, found items above the damage threshold
@@ -15,7 +15,7 @@ mod iou;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use inspection::{CUE_NAMES, InspectionParams, inspect, measure_cues};
+use inspection::{CUE_NAMES, EngineKind, Inspector, ItemFinder, measure_cues};
 use vision::{ColorImage, LabelMask};
 
 use captures::{Case, Fallible, data_dir, mosd, single_items, tote, transparent};
@@ -48,10 +48,9 @@ fn bootstrap(values: &[f64]) -> (f64, f64) {
     (means[50], means[1949])
 }
 
-fn judge(case: &Case, out: Option<&Path>) -> Fallible<Outcome> {
+fn judge(case: &Case, inspector: &Inspector, out: Option<&Path>) -> Fallible<Outcome> {
     let start = Instant::now();
-    let params = InspectionParams::default();
-    let found = inspect(&case.frame, case.background.as_ref(), &params)?;
+    let found = inspector.inspect(&case.frame, case.background.as_ref(), &mut |_| ())?;
     let milliseconds = start.elapsed().as_secs_f64() * 1e3;
     if let Some(dir) = out {
         save(&dir.join(format!("{}.png", case.name)), &case.frame.color, &found.mask)?;
@@ -67,7 +66,8 @@ fn judge(case: &Case, out: Option<&Path>) -> Fallible<Outcome> {
     );
     // Only the larger items: what is left over of a wrong split is not an item.
     let whole = if case.truth.is_empty() { usize::MAX } else { ious.iter().filter(|v| **v > 0.5).count() };
-    let measured = if whole > 0 { measure_cues(&case.frame, case.background.as_ref(), &params.segmentation)? } else { Vec::new() };
+    let measured =
+        if whole > 0 { measure_cues(&case.frame, case.background.as_ref(), &inspector.params.segmentation)? } else { Vec::new() };
     let cues = measured.into_iter().take(whole).map(|(_, cues)| cues).collect();
     Ok(Outcome { ious, found: found.items.len(), alarms: above(found.damage_threshold), milliseconds, cues })
 }
@@ -101,6 +101,8 @@ fn main() -> Fallible<()> {
     if let Some(dir) = &out {
         std::fs::create_dir_all(dir)?;
     }
+    let plain = Inspector::default();
+    let network = Inspector { finder: Some(ItemFinder::load(EngineKind::default())?), ..Inspector::default() };
     let sets = [
         ("rgbd_single_item", single_items(&data)?),
         ("single, colour", colour_alone(single_items(&data)?)),
@@ -109,13 +111,23 @@ fn main() -> Fallible<()> {
         ("rgbd_tote_bg", tote(&data)?),
         ("transparent", transparent(&data, "transparent")?),
         ("its opaque twin", transparent(&data, "opaque")?),
+        ("transparent, colour", colour_alone(transparent(&data, "transparent")?)),
+        ("opaque, colour", colour_alone(transparent(&data, "opaque")?)),
     ];
+    let tries: Vec<_> = sets
+        .iter()
+        .flat_map(|(name, cases)| [(name.to_string(), cases, &network), (format!("{name}, no network"), cases, &plain)])
+        .collect();
     let mut rows = Vec::new();
     let mut figures = serde_json::Map::new();
     let mut table = format!("source,capture,{}\n", CUE_NAMES.join(","));
-    for (name, cases) in &sets {
+    for (name, cases, inspector) in &tries {
         println!("{name}");
-        let outcomes = cases.iter().map(|c| judge(c, out.as_deref())).collect::<Fallible<Vec<_>>>()?;
+        let folder = out.as_ref().map(|dir| dir.join(name.replace([',', ' '], "-")));
+        if let Some(dir) = &folder {
+            std::fs::create_dir_all(dir)?;
+        }
+        let outcomes = cases.iter().map(|c| judge(c, inspector, folder.as_deref())).collect::<Fallible<Vec<_>>>()?;
         let ious: Vec<f64> = outcomes.iter().flat_map(|o| o.ious.iter().copied()).collect();
         for (case, cues) in cases.iter().zip(&outcomes).flat_map(|(c, o)| o.cues.iter().map(move |cues| (c, cues))) {
             table += &format!("{name},{},", case.name);
@@ -128,7 +140,7 @@ fn main() -> Fallible<()> {
         let mean_iou = (!ious.is_empty()).then(|| ious.iter().sum::<f64>() / ious.len() as f64);
         let counted = serde_json::json!({"captures": cases.len(), "items": ious.len(), "mean_iou": mean_iou,
             "ci95": mean_iou.map(|_| bootstrap(&ious)), "exact_counts": exact, "ms_p50": times[times.len() / 2]});
-        figures.insert((*name).to_owned(), counted);
+        figures.insert(name.clone(), counted);
         let (mean, interval) = if ious.is_empty() {
             ("-".to_owned(), "-".to_owned())
         } else {
@@ -136,7 +148,7 @@ fn main() -> Fallible<()> {
             (format!("{:.3}", ious.iter().sum::<f64>() / ious.len() as f64), format!("[{low:.3}, {high:.3}]"))
         };
         rows.push(format!(
-            "{name:<18} {:>8} {:>6} {mean:>9} {interval:>16} {:>6} {exact:>12} {:>6} {:>8.1}",
+            "{name:<32} {:>8} {:>6} {mean:>9} {interval:>16} {:>6} {exact:>12} {:>6} {:>8.1}",
             cases.len(),
             ious.len(),
             outcomes.iter().map(|o| o.found).sum::<usize>(),
@@ -144,7 +156,7 @@ fn main() -> Fallible<()> {
             times[times.len() / 2],
         ));
     }
-    println!("\ndata               captures  items  mean IoU           95 % CI  found  exact counts alarms   ms p50");
+    println!("\ndata                             captures  items  mean IoU           95 % CI  found  exact counts alarms   ms p50");
     rows.iter().for_each(|r| println!("{r}"));
     if let Some(path) = argument("--cues") {
         std::fs::write(path, table)?;

@@ -15,6 +15,8 @@ pub enum Gives {
     Damage,
     /// A vector of unit length ([`crate::EmbeddingNet`]).
     Embedding,
+    /// Where items are ([`crate::ItemFinder`]).
+    Items,
 }
 
 /// What a model takes and gives, read from the model itself.
@@ -29,7 +31,7 @@ pub struct Contract {
     pub height: usize,
     /// Columns of the input.
     pub width: usize,
-    /// One score per defect type, or one score for damage of any type; of an embedding its length.
+    /// One score per defect type, or one score for damage of any type; of an embedding its length; of items two maps.
     pub classes: usize,
     /// Rows and columns of the per-pixel maps; `None` for a classifier.
     pub map: Option<(usize, usize)>,
@@ -74,6 +76,9 @@ impl Contract {
         if output.name == "embedding" {
             return Self::of_embedding(input, output, outputs.len());
         }
+        if output.name == "items" {
+            return Self::of_items(input, output, outputs.len());
+        }
         if output.name != "damage" {
             return Err(format!("its output is called `{}`, expected `damage`", output.name));
         }
@@ -112,18 +117,30 @@ impl Contract {
         }
     }
 
+    fn of_items(input: &Port, output: &Port, outputs: usize) -> Result<Contract, String> {
+        match (input.dims("input")?, output.dims("output")?, outputs) {
+            (&[1, channels @ 4, height, width], &[1, classes @ 2, h, w], 1) if h > 0 && w > 0 => {
+                Ok(Contract { gives: Gives::Items, channels, height, width, classes, map: Some((h, w)), scores: false })
+            }
+            (taken, given, _) => {
+                Err(format!("it makes {given:?} of {taken:?}; a network that finds items makes [1, 2, h, w] of [1, 4, H, W]"))
+            }
+        }
+    }
+
     /// The name of its first output.
     pub(super) fn output(&self) -> &'static str {
         match self.gives {
             Gives::Damage => "damage",
             Gives::Embedding => "embedding",
+            Gives::Items => "items",
         }
     }
 
     /// What the model gave, if it can be what the contract says.
     pub(super) fn checked(&self, values: &[f32]) -> Result<Vec<f32>, InspectionError> {
         match self.gives {
-            Gives::Damage => probabilities(values),
+            Gives::Damage | Gives::Items => probabilities(values),
             Gives::Embedding if values.iter().all(|v| v.is_finite()) => Ok(values.to_vec()),
             Gives::Embedding => Err(InspectionError::ModelRun("it gave numbers that are not finite".to_owned())),
         }

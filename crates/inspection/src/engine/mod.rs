@@ -19,6 +19,7 @@ use crate::InspectionError;
 use crate::comparison::{self, PAIR_CHANNELS};
 use crate::damage::TREES;
 use crate::embedding;
+use crate::finder::{self, ItemFinder};
 
 /// The weights that this version brings (models/damage/README.md is their card).
 const BUILT_IN: &[u8] = include_bytes!("../../../../models/damage/damage.onnx");
@@ -28,7 +29,7 @@ const BUILT_IN_NAME: &str = "damage.onnx";
 /// What a model says of one item.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Output {
-    /// `[K]`, or `[K, h, w]`: a score a type, or a map a type, in [0, 1]; or an embedding.
+    /// `[K]`, or `[K, h, w]`: a score a type, or a map a type, in [0, 1]; or an embedding; or `[2, h, w]`, items and their borders.
     pub values: Vec<f32>,
     /// `[1 + K]`: any damage, then each type, in [0, 1]; `None` of a model without that output.
     pub scores: Option<Vec<f32>>,
@@ -147,8 +148,8 @@ impl ModelChoice {
             EngineKind::Tract => Models::from(TractModel::load(path)?),
             EngineKind::Ort => Models::from(OrtModel::load(path)?),
         };
-        if models.of(true).is_some_and(|m| m.contract().gives == Gives::Embedding) {
-            let reason = "it gives an `embedding`, expected `damage`".to_owned();
+        if let Some(other) = models.of(true).map(|m| m.contract()).filter(|c| c.gives != Gives::Damage) {
+            let reason = format!("it gives `{}`, expected `damage`", other.output());
             return Err(InspectionError::ModelContract { path: path.clone(), reason });
         }
         if models.of(true).is_some_and(|m| m.contract().channels == PAIR_CHANNELS) {
@@ -159,19 +160,30 @@ impl ModelChoice {
     }
 }
 
+impl ModelChoice {
+    /// The network that finds items without depth, beside every choice that may ask networks.
+    ///
+    /// # Errors
+    /// [`InspectionError::Engine`] when the engine is not there.
+    pub fn finder(&self, kind: EngineKind) -> Result<Option<ItemFinder>, InspectionError> {
+        (*self != ModelChoice::Classical).then(|| ItemFinder::load(kind)).transpose()
+    }
+}
+
 fn read_file(path: &Path) -> Result<Vec<u8>, InspectionError> {
     std::fs::read(path).map_err(|e| InspectionError::ModelFile { path: path.to_owned(), reason: e.to_string() })
 }
 
 /// What this version judges with where it is given no other model, by file and content: the classical scorer's trees, the damage network,
-/// the comparing network, the embedding network.
-pub fn built_in_models() -> [String; 4] {
+/// the comparing network, the embedding network, the network that finds items.
+pub fn built_in_models() -> [String; 5] {
     let of = |name: &str, bytes: &[u8]| name_of(Path::new(name), bytes);
     [
         of("trees.txt", TREES.as_bytes()),
         of(BUILT_IN_NAME, BUILT_IN),
         of(comparison::BUILT_IN_NAME, comparison::BUILT_IN),
         of(embedding::BUILT_IN_NAME, embedding::BUILT_IN),
+        of(finder::BUILT_IN_NAME, finder::BUILT_IN),
     ]
 }
 

@@ -3,8 +3,9 @@
 use vision::{ColorImage, LabelMask, RgbdFrame};
 
 use super::components::{dilate, erode, parts};
-use super::{Analysis, Cells, EmptyTray, SegmentationParams, color, finish, grab, refine};
+use super::{Analysis, Cells, EmptyTray, SegmentationParams, by_network, color, finish, grab, refine};
 use crate::InspectionError;
+use crate::finder::ItemFinder;
 use crate::grid::{Grid, assumed_camera, step_for};
 
 /// Without depth there are no metres: an item covers at least this share of the picture.
@@ -21,27 +22,32 @@ const EDGE: f32 = 3.0;
 /// A speck inside a larger piece's box is no item of its own; larger than this share of it, it may be.
 const SPECK_SHARE: f32 = 0.05;
 
-/// Finds items by colour: what differs from the empty tray or, without its picture, what stands in the middle of a picture that is
-/// not plain; where nothing does, one item fills it. Where one item is expected, what lies inside a larger piece's box is part
+/// Finds items by colour: what differs from the empty tray or, without its picture, what the network finds; where it finds nothing or is
+/// not there, what stands in the middle of a picture that is not plain; where nothing does, one item fills it. Where one item is expected, what lies inside a larger piece's box is part
 /// of that piece: a face in the colour of the ground must not cut an item apart. Otherwise every piece counts: two items are two.
-pub(crate) fn analyse(frame: &RgbdFrame, background: Option<&EmptyTray>, params: &SegmentationParams) -> Result<Analysis, InspectionError> {
+pub(crate) fn analyse(
+    frame: &RgbdFrame,
+    background: Option<&EmptyTray>,
+    params: &SegmentationParams,
+    finder: Option<&ItemFinder>,
+) -> Result<Analysis, InspectionError> {
     let picture: &ColorImage = &frame.color;
     let step = step_for(picture.width());
     let (w, h, colors) = color::cell_colors(picture, step);
     if w == 0 || h == 0 {
         return Err(InspectionError::Empty);
     }
-    let mut labels = match background {
-        Some(b) => pieces(&cleaned(&color::changed_colors(&colors, &b.known_for(frame).colors, w), w), w),
-        None => {
-            let unlike = pieces(&cleaned(&color::unlike_border(&colors, w), w), w);
-            let is_plain = unlike.iter().all(|l| *l == 0) && !color::is_structured(&colors);
-            let cut = if is_plain { Vec::new() } else { pieces(&grab::middle(&colors, w)?, w) };
-            let mut labels = before_the_ground(cut, &unlike, color::is_border_plain(&colors, w), w);
-            join_inside(&mut labels, w, if params.one_item { 1.0 } else { SPECK_SHARE });
-            labels
+    let mut labels = match (background, finder) {
+        (Some(b), _) => pieces(&cleaned(&color::changed_colors(&colors, &b.known_for(frame).colors, w), w), w),
+        (None, None) => by_contrast(&colors, w)?,
+        (None, Some(finder)) => {
+            let found = by_network::items(&finder.look(picture, None)?, [w, h], step);
+            if found.iter().any(|l| *l != 0) { found } else { by_contrast(&colors, w)? }
         }
     };
+    if background.is_none() {
+        join_inside(&mut labels, w, if params.one_item { 1.0 } else { SPECK_SHARE });
+    }
     if background.is_none() && labels.iter().all(|l| *l == 0) && color::is_structured(&colors) {
         labels.fill(1);
     }
@@ -54,7 +60,15 @@ pub(crate) fn analyse(frame: &RgbdFrame, background: Option<&EmptyTray>, params:
         (0..width * picture.height() as usize).map(|i| labels[(i / width / step).min(h - 1) * w + (i % width / step).min(w - 1)]).collect();
     let mask = LabelMask::new(picture.width(), picture.height(), data).map_err(|_| InspectionError::Empty)?;
     let cells = Cells { grid, labels, height_m: vec![0.0; w * h], stained: vec![false; w * h], colors };
-    Ok(finish(mask, None, cells, background.is_some(), false))
+    Ok(finish(mask, None, cells, (background.is_some(), false), &[]))
+}
+
+/// What differs from the border, and what stands in the middle of a picture that is not plain.
+fn by_contrast(colors: &[[f32; 3]], w: usize) -> Result<Vec<u16>, InspectionError> {
+    let unlike = pieces(&cleaned(&color::unlike_border(colors, w), w), w);
+    let is_plain = unlike.iter().all(|l| *l == 0) && !color::is_structured(colors);
+    let cut = if is_plain { Vec::new() } else { pieces(&grab::middle(colors, w)?, w) };
+    Ok(before_the_ground(cut, &unlike, color::is_border_plain(colors, w), w))
 }
 
 /// What stands in the middle, and beside it what GrabCut takes for ground because it lies near the border or reaches it: where
@@ -184,7 +198,7 @@ mod tests {
 
     fn found(boxes: &[(u32, u32, u32, u32, u8)], one_item: bool) -> Segmentation {
         let params = SegmentationParams { one_item, ..SegmentationParams::default() };
-        analyse(&picture(boxes), None, &params).unwrap().segmentation
+        analyse(&picture(boxes), None, &params, None).unwrap().segmentation
     }
 
     #[test]
@@ -224,7 +238,7 @@ mod tests {
     fn pictures_too_small_for_cells_are_refused() {
         let color = ColorImage::new(2000, 2, vec![0; 2000 * 2 * 3]).unwrap();
         let frame = RgbdFrame { color: std::sync::Arc::new(color), depth: None, intrinsics: None };
-        assert!(matches!(analyse(&frame, None, &SegmentationParams::default()), Err(InspectionError::Empty)));
+        assert!(matches!(analyse(&frame, None, &SegmentationParams::default(), None), Err(InspectionError::Empty)));
     }
 
     #[test]

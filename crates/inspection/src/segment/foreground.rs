@@ -31,6 +31,8 @@ pub(crate) struct Foreground {
     pub stained: Vec<bool>,
     /// Cells of each item that depth sees through; they are in `mask`.
     pub see_through: Vec<Vec<usize>>,
+    /// True when depth misses as much as an item in one place, and there is no picture of the empty tray to say what lies there.
+    pub is_in_doubt: bool,
 }
 
 /// Height over the plane that is no noise of a camera at depth `z_m`, metres.
@@ -54,11 +56,11 @@ pub(crate) fn above_plane(grid: &Grid, plane: &SupportPlane) -> Foreground {
         *m &= *z > 0.0;
     }
     cut_skirts(&mut mask, &height_m, grid.w);
-    let see_through = see_through::find(grid, plane, &outline, &mask);
-    for i in see_through.iter().flatten() {
+    let holes = see_through::find(grid, plane, &outline, &mask);
+    for i in holes.items.iter().flatten() {
         mask[*i] = true;
     }
-    Foreground { mask, height_m, stained: vec![false; grid.len()], see_through }
+    Foreground { mask, height_m, stained: vec![false; grid.len()], see_through: holes.items, is_in_doubt: holes.are_large }
 }
 
 /// Clears low cells of connected matter that is mostly higher than [`SKIRT_M`].
@@ -116,7 +118,7 @@ pub(crate) fn against_background(grid: &Grid, plane: Option<&SupportPlane>, tray
     if let (Some(plane), Some(outline)) = (plane, &tray.outline) {
         keep_over(grid, plane, outline, &mut mask, &mut stained);
     }
-    Foreground { mask, height_m, stained, see_through: Vec::new() }
+    Foreground { mask, height_m, stained, see_through: Vec::new(), is_in_doubt: false }
 }
 
 /// Clears what changed beside the tray: neighbouring bins, people, cables. Where the outline would leave nothing it is

@@ -7,6 +7,7 @@
 //!    outside) join the rest.
 
 mod by_color;
+mod by_network;
 mod color;
 mod components;
 mod foreground;
@@ -33,6 +34,7 @@ use graph::Votes;
 pub(crate) use pieces::convex_area;
 
 use crate::InspectionError;
+use crate::finder::ItemFinder;
 use crate::grid::{Grid, assumed_camera, step_for};
 
 /// What segmentation may assume.
@@ -66,6 +68,8 @@ pub struct Instance {
     pub area_px: u32,
     /// True when it touches the picture's border.
     pub clipped: bool,
+    /// True when depth sees through most of it: what depth shows is fragments, and says nothing of its shape.
+    pub see_through: bool,
 }
 
 /// Items of one frame.
@@ -117,15 +121,20 @@ const BORDER_CELLS: usize = 8;
 /// # Errors
 /// When depth or background differ in size from the colour image.
 pub fn segment(frame: &RgbdFrame, background: Option<&EmptyTray>, params: &SegmentationParams) -> Result<Segmentation, InspectionError> {
-    analyse(frame, background, params).map(|a| a.segmentation)
+    analyse(frame, background, params, None).map(|a| a.segmentation)
 }
 
-/// As [`segment`], with the cells.
-pub(crate) fn analyse(frame: &RgbdFrame, background: Option<&EmptyTray>, params: &SegmentationParams) -> Result<Analysis, InspectionError> {
+/// As [`segment`], with the cells; with a network for what neither depth nor a picture of the empty tray tells.
+pub(crate) fn analyse(
+    frame: &RgbdFrame,
+    background: Option<&EmptyTray>,
+    params: &SegmentationParams,
+    finder: Option<&ItemFinder>,
+) -> Result<Analysis, InspectionError> {
     check_sizes(frame, background)?;
     match frame.depth.as_ref().filter(|d| has_depth(d)) {
-        Some(depth) => from_depth(frame, depth, background, params),
-        None => by_color::analyse(frame, background, params),
+        Some(depth) => from_depth(frame, depth, background, params, finder),
+        None => by_color::analyse(frame, background, params, finder),
     }
 }
 
@@ -161,6 +170,7 @@ fn from_depth(
     depth: &DepthImage,
     background: Option<&EmptyTray>,
     params: &SegmentationParams,
+    finder: Option<&ItemFinder>,
 ) -> Result<Analysis, InspectionError> {
     let camera = frame.intrinsics.unwrap_or_else(|| assumed_camera(depth.width(), depth.height()));
     let tray = background.map(|b| b.known_for(frame));
@@ -182,12 +192,16 @@ fn from_depth(
             foreground::against_background(&grid, support.as_ref(), known, &changed)
         }
         (Some(plane), None) => foreground::above_plane(&grid, plane),
-        (None, None) => return by_color::analyse(frame, background, params),
+        (None, None) => return by_color::analyse(frame, background, params, finder),
     };
-    let labels = split(&grid, &mut found, params);
+    let (mut labels, mut added) = (split(&grid, &mut found, params), Vec::new());
+    if let Some(finder) = finder.filter(|_| found.is_in_doubt) {
+        let seen = by_network::items(&finder.look(&frame.color, Some(depth))?, [grid.w, grid.h], grid.step);
+        added = by_network::add_unseen(&mut labels, &seen, &grid.z);
+    }
     let mask = refine::to_picture(&labels, &grid, depth).ok_or(InspectionError::Empty)?;
     let cells = Cells { grid, labels, height_m: found.height_m, stained: found.stained, colors };
-    Ok(finish(mask, support, cells, background.is_some(), true))
+    Ok(finish(mask, support, cells, (background.is_some(), true), &added))
 }
 
 /// Items of the foreground, per cell.
@@ -258,9 +272,18 @@ fn drop_small(labels: &mut [u16], grid: &Grid, see_through: &[Vec<usize>], min_a
     }
 }
 
-/// Numbers the items by area and measures them.
-fn finish(mut mask: LabelMask, support: Option<SupportPlane>, mut cells: Cells, used_background: bool, used_depth: bool) -> Analysis {
-    let (instances, renamed) = number_by_area(&mut mask);
+/// Numbers the items by area and measures them; `see_through` are the labels of those that depth sees through.
+fn finish(
+    mut mask: LabelMask,
+    support: Option<SupportPlane>,
+    mut cells: Cells,
+    (used_background, used_depth): (bool, bool),
+    see_through: &[u16],
+) -> Analysis {
+    let (mut instances, renamed) = number_by_area(&mut mask);
+    for label in see_through.iter().map(|l| renamed[usize::from(*l)]).filter(|l| *l != 0) {
+        instances[usize::from(label) - 1].see_through = true;
+    }
     for l in &mut cells.labels {
         *l = renamed[usize::from(*l)];
     }
@@ -301,6 +324,7 @@ fn number_by_area(mask: &mut LabelMask) -> (Vec<Instance>, Vec<u16>) {
             bbox,
             area_px,
             clipped: bbox.x == 0 || bbox.y == 0 || bbox.x + bbox.w == width || bbox.y + bbox.h == height,
+            see_through: false,
         })
         .collect();
     (instances, new)

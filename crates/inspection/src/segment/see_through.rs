@@ -14,13 +14,21 @@ const FRAGMENTS: std::ops::Range<f32> = 0.03..0.8;
 /// Visible area, square metres: smaller is speckle, larger is a dark or shiny table.
 const AREA_M2: std::ops::Range<f32> = 6.0e-4..0.05;
 
-/// The cells of each item that is seen through: the convex outline of a hole in the depth and the fragments in it.
-///
-/// `mask` are the cells that rise over the plane.
-pub(crate) fn find(grid: &Grid, plane: &SupportPlane, outline: &Outline, mask: &[bool]) -> Vec<Vec<usize>> {
+/// Holes in the depth of the support that are no narrow shadows, and what of them are items.
+pub(crate) struct Holes {
+    /// The cells of each item that is seen through: the convex outline of a hole and the fragments in it.
+    pub items: Vec<Vec<usize>>,
+    /// True when a hole is as large as an item, whether it is one or not.
+    pub are_large: bool,
+}
+
+/// Looks for holes; `mask` are the cells that rise over the plane.
+pub(crate) fn find(grid: &Grid, plane: &SupportPlane, outline: &Outline, mask: &[bool]) -> Holes {
     let up = plane.up();
     // Depth of the support behind each cell.
     let behind_m = |i: usize| -plane.camera_height_m / up.dot(&grid.ray(i));
+    let f2 = (grid.camera.fx * grid.camera.fy) as f32;
+    let area_m2 = |cells: &[usize]| cells.iter().map(|i| behind_m(*i).powi(2) / f2).sum::<f32>();
     let mut hole = vec![false; grid.len()];
     bands(&mut hole, grid.w, |rows, out| {
         for (i, hole) in (rows.start * grid.w..).zip(out) {
@@ -34,8 +42,8 @@ pub(crate) fn find(grid: &Grid, plane: &SupportPlane, outline: &Outline, mask: &
     let holes = cells_of(&parts(&core, grid.w, |_, _| true));
     let fragments = parts(mask, grid.w, |_, _| true);
     let of_fragment = cells_of(&fragments);
-    let f2 = (grid.camera.fx * grid.camera.fy) as f32;
-    holes
+    let are_large = holes.iter().any(|cells| area_m2(cells) > AREA_M2.start);
+    let items = holes
         .into_iter()
         .filter_map(|mut cells| {
             let whole = cells.len() as f32;
@@ -47,8 +55,9 @@ pub(crate) fn find(grid: &Grid, plane: &SupportPlane, outline: &Outline, mask: &
             let inner = cells.iter().all(|i| (1..grid.w - 1).contains(&(i % grid.w)) && (1..grid.h - 1).contains(&(i / grid.w)));
             (inner && cells.len() as f32 > (1.0 + FRAGMENTS.start) * whole).then(|| filled(&cells, grid.w))
         })
-        .filter(|cells| AREA_M2.contains(&cells.iter().map(|i| behind_m(*i).powi(2) / f2).sum()))
-        .collect()
+        .filter(|cells| AREA_M2.contains(&area_m2(cells)))
+        .collect();
+    Holes { items, are_large }
 }
 
 /// The cells of each part, none for part 0.
@@ -110,7 +119,7 @@ mod tests {
     fn found(inside: impl Fn(usize, usize) -> Option<f32>) -> usize {
         let (grid, plane, mask) = scene(inside);
         let outline = Outline::of(&grid, &plane, &plane.heights_m(&grid));
-        find(&grid, &plane, &outline, &mask).iter().map(Vec::len).sum()
+        find(&grid, &plane, &outline, &mask).items.iter().map(Vec::len).sum()
     }
 
     #[test]
