@@ -2,7 +2,7 @@
 # All of them share one build profile (dev: optimised dependencies, optimised code, line numbers in backtraces).
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench train train-comparison train-embedding finetune exam real-exam clean
+.PHONY: help setup demo test lint bench train train-comparison train-embedding train-items finetune exam real-exam clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -33,6 +33,9 @@ train-comparison: ## the network that judges an item beside its reference, from 
 
 train-embedding: ## the network by whose vectors products are told apart, from nothing; an hour on two cores
 	@tools/train.sh embedding
+
+train-items: ## the network that finds items without depth, from nothing; an hour on two cores
+	@tools/train.sh items
 
 finetune: ## the damage network on your own captures: DATASET=path FORMAT=kaputt|booth
 	@tools/train.sh finetune "$(DATASET)" "$(FORMAT)"

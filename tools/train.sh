@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From nothing to a released damage model, from the released one to a user's own, or the frozen exam:
-# `tools/train.sh [comparison | embedding | finetune DATASET FORMAT | exam ARGUMENTS… | real-exam ARGUMENTS…]`.
+# `tools/train.sh [comparison | embedding | items | finetune DATASET FORMAT | exam ARGUMENTS… | real-exam ARGUMENTS…]`.
 source "$(dirname "$0")/lib.sh"
 VENV=.venv-train
 PYTHON=$VENV/bin/python
@@ -40,6 +40,11 @@ elif [ "${1:-}" = embedding ]; then
     LOOKS=${LOOKS:-out/looks}
     step "what it learns from" "start again to go on; delete $LOOKS to begin anew" $PYTHON training/prepare_embedding.py --out "$LOOKS"
     step "training" "start again to go on where it stopped" $PYTHON training/embedding.py --looks "$LOOKS" --samples "${SAMPLES:-600000}"
+    step "intact with the new weights" "the compiler's first error above names what is missing" cargo build --workspace --locked
+elif [ "${1:-}" = items ]; then
+    ITEMS_OUT=${ITEMS_OUT:-out/items}
+    step "what it learns from" "start again to go on; delete $ITEMS_OUT to begin anew" $PYTHON training/prepare_items.py --out "$ITEMS_OUT"
+    step "training" "start again to go on where it stopped" $PYTHON training/items.py --items "$ITEMS_OUT" --samples "${SAMPLES:-250000}"
     step "intact with the new weights" "the compiler's first error above names what is missing" cargo build --workspace --locked
 elif [ "${1:-}" = finetune ]; then
     [ $# -eq 3 ] || { echo "give DATASET and FORMAT (kaputt or booth)" >&2 && exit 2; }

@@ -227,7 +227,7 @@ def lay(rng: np.random.Generator, scene: Scene, bank: Bank, count: int, large: b
         margin = 0.0 if rng.random() < 0.25 else min(0.45, 0.7 * radius / HEIGHT)
         at = rng.uniform(margin, 1 - margin, 2) * (WIDTH, HEIGHT)
     matrix = np.hstack([linear, (at - linear @ (w / 2, h / 2))[:, None]])
-    warped = cv2.warpAffine(thing, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_AREA if size < 100 else cv2.INTER_LINEAR)
+    warped = cv2.warpAffine(thing, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR)
     alpha = warped[..., 3].astype(np.float32) / 255
     place = alpha > 0.5
     if place.sum() < LEAST_PX:

@@ -231,6 +231,7 @@ fn enrols_the_items_of_a_bag() {
     assert!(right >= 4, "the whole items are enrolled: {enrolled:?}");
     let hurt = enrolled.iter().filter(|(_, own, gross)| *own && *gross).count();
     assert!(hurt <= 1, "what perception finds damaged is no reference: {enrolled:?}");
+    heights_survive_export_and_import(&desk);
     let (code, _, said) = desk.fails(&["enrol", "--product", "tea", &bag]);
     assert!(code == Some(2) && said.contains("`tea`") && said.contains("--barcode"), "{code:?} {said}");
     let first = items[0]["product"].as_str().unwrap();
@@ -239,6 +240,22 @@ fn enrols_the_items_of_a_bag() {
     assert!(!lines.is_empty() && lines.iter().all(|l| l["product"] == "tea"), "{named:?}");
     let again = desk.fails(&["enrol", "--product", "tea", &desk.path("nothing.mcap")]);
     assert!(again.0 == Some(2) && again.2.contains("nothing.mcap"), "{again:?}");
+}
+
+fn heights_survive_export_and_import(desk: &Desk) {
+    let exported = |folder: &str, url: &str| -> Vec<(String, Vec<u8>)> {
+        intact_ok(&["gallery", "export", folder, "--gallery", url]);
+        let list = json_lines(&std::fs::read_to_string(Path::new(folder).join("references.jsonl")).unwrap());
+        let bytes = |l: &Value| Some((l["file"].to_string(), std::fs::read(Path::new(folder).join(l["heights"].as_str()?)).unwrap()));
+        list.iter().filter_map(bytes).collect()
+    };
+    let (folder, other) = (desk.path("with-heights"), format!("sqlite:{}", desk.path("other.sqlite")));
+    let first = exported(&folder, &desk.url());
+    intact_ok(&["gallery", "import", &folder, "--gallery", &other]);
+    assert!(first.len() >= 4 && exported(&desk.path("again"), &other) == first, "{} with heights", first.len());
+    let map = image::load_from_memory(&first[0].1).unwrap().into_luma16();
+    let highest = map.pixels().map(|p| p.0[0]).max().unwrap();
+    assert!((5..400).contains(&highest), "an item's height in millimetres: {highest}");
 }
 
 /// `intact booth generate` writes Kaputt's tables: its references come with their masks, an item's under its identifier.

@@ -140,7 +140,7 @@ impl Inspector {
                 quality,
                 pick: measured.and_then(|r| pick_point(&found.cells, r, support)),
                 size_m: measured.map_or([0.0; 3], |r| size_m(&found.cells, r, support)),
-                heights: measured.and(support).and_then(|_| heights_of(&found.cells, instance.bbox)),
+                heights: measured.and(support).and_then(|_| heights_of(&found.cells, instance)),
                 embedding: embedding?,
             });
         }
@@ -183,11 +183,17 @@ impl Inspector {
     }
 }
 
-/// Heights over the support of a part of the picture; lower than the support is 1 mm.
-fn heights_of(cells: &Cells, part: Rect) -> Option<HeightMap> {
-    let grid = &cells.grid;
+/// Heights of an item's box over what it lies on: the support, or the empty tray where that stands higher; lower is 1 mm.
+fn heights_of(cells: &Cells, item: &Instance) -> Option<HeightMap> {
+    let (grid, part) = (&cells.grid, item.bbox);
+    let floor_m = cells.floor_m.as_ref().map_or(0.0, |floor| {
+        let mut under: Vec<f32> = floor.iter().zip(&cells.labels).filter(|(_, l)| **l == item.id).map(|(f, _)| *f).collect();
+        let middle = under.len() / 2;
+        if under.is_empty() { 0.0 } else { *under.select_nth_unstable_by(middle, f32::total_cmp).1 }
+    });
     let at = |v: u32, end: usize| (v as usize / grid.step).min(end - 1);
-    let mm = |cell: usize| if grid.z[cell] > 0.0 { (cells.height_m[cell] * 1e3).round().clamp(1.0, 65_535.0) as u16 } else { 0 };
+    let mm =
+        |cell: usize| if grid.z[cell] > 0.0 { ((cells.height_m[cell] - floor_m) * 1e3).round().clamp(1.0, 65_535.0) as u16 } else { 0 };
     let rows = (part.y..part.y + part.h).map(|y| at(y, grid.h) * grid.w);
     let data = rows.flat_map(|row| (part.x..part.x + part.w).map(move |x| row + at(x, grid.w))).map(mm).collect();
     HeightMap::new(part.w, part.h, data).ok()

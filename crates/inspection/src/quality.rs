@@ -152,7 +152,7 @@ pub(crate) fn of_item(frame: &RgbdFrame, found: &Segmentation, item: &Instance, 
         overexposed: share(counts.bright) > EXPOSURE_SHARE,
         underexposed: share(counts.dark) > EXPOSURE_SHARE,
         // Depth that shows no ground tells nothing of the item either.
-        depth_missing: share(counts.valid) < DEPTH_SHARE || !found.used_depth,
+        depth_missing: share(counts.valid) < DEPTH_SHARE || !found.used_depth || item.see_through,
         depth_unit_suspect: unit_suspect,
         background_missing: !found.used_background,
         depth_valid_fraction: share(counts.valid),

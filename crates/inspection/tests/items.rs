@@ -78,9 +78,8 @@ fn pictures_of_nothing_of_one_row_and_of_any_shape_are_looked_at() {
     for (w, h, grey) in [(320, 240, 128), (64, 900, 0), (900, 64, 255), (640, 1, 90)] {
         let color = ColorImage::new(w, h, vec![grey; (3 * w * h) as usize]).unwrap();
         let frame = RgbdFrame { color: Arc::new(color), depth: None, intrinsics: None };
-        if let Ok(found) = network.inspect(&frame, None, &mut |_| ()) {
-            assert!(found.items.is_empty(), "{w}x{h} of {grey}: {:?}", found.items);
-        }
+        let found = network.inspect(&frame, None, &mut |_| ()).unwrap_or_else(|e| panic!("{w}x{h}: {e}"));
+        assert!(found.items.is_empty(), "{w}x{h} of {grey}: {:?}", found.items);
     }
 }
 

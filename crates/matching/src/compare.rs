@@ -186,7 +186,10 @@ impl Gallery {
         for reference in first {
             merged.add(compare_view(item, &scaled, reference)?, reference)?;
         }
-        if !merged.is_fine(&scaled)? {
+        let has_heights = |r: &&&Reference| r.cutout.heights().is_some() && !r.is_partial;
+        // A picture without heights may be fine, and the thing pressed in all the same.
+        let is_shape_open = scaled.heights.is_some() && merged.relief.is_none() && rest.iter().any(|r| has_heights(&r));
+        if is_shape_open || !merged.is_fine(&scaled)? {
             for compared in side_by_side(rest, |reference| compare_view(item, &scaled, reference)) {
                 let (comparison, reference) = compared?;
                 merged.add(comparison, reference)?;
@@ -249,7 +252,8 @@ fn compare_view(item: &Item, scaled: &Scaled, reference: &Reference) -> Result<O
     let has_outline = item.cutout.is_cut_out() && reference.cutout.is_cut_out() && !reference.is_partial;
     let outline = if has_outline { outline(&scaled.mask, &reference.cutout, &work_from_reference)? } else { None };
     let relief = match &scaled.heights {
-        Some(heights) if has_outline => relief(heights, &scaled.mask, &reference.cutout, &work_from_reference)?,
+        // What is round turns, and lies otherwise, under the same print.
+        Some(heights) if has_outline && flatness >= FLAT => relief(heights, &scaled.mask, &reference.cutout, &work_from_reference)?,
         _ => None,
     };
     let (rgb, mask) = laid_over(reference, &work_from_reference, scaled.size())?;

@@ -4,7 +4,7 @@
 use vision::HeatMap;
 
 use crate::findings::{Finding, FindingKind};
-use crate::{Discrepancy, Gallery, Item, MatchError, UnitCount};
+use crate::{ANOMALY_THRESHOLD, Discrepancy, Gallery, Item, MatchError, UnitCount};
 
 /// Part of its box that is kept around an item when it is cut out, so that its outline is inside.
 pub const CUTOUT_MARGIN: f32 = 0.04;
@@ -76,7 +76,9 @@ impl Judgement {
         let is_incomplete = self.incomplete().is_some();
         let Some(differs) = &mut self.discrepancy else { return score.max(perceived.score) };
         differs.settle(map);
-        if is_incomplete || !perceived.may_be_taken_back(differs) { score.max(perceived.score) } else { score }
+        // The network saw colours only: what the heights say stands beside it.
+        let is_misshapen = differs.shape_score.is_some_and(|s| s > ANOMALY_THRESHOLD);
+        if is_incomplete || is_misshapen || !perceived.may_be_taken_back(differs) { score.max(perceived.score) } else { score }
     }
 
     /// How far it is from as it should be, [0, 1]. A missing unit is a change like any other, also where nothing could be registered;

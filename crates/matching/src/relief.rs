@@ -5,7 +5,7 @@
 //! and no more, since a pressed pack is lower as a whole. Tape, labels and light change nothing here.
 
 use nalgebra::{Matrix3, Vector3};
-use opencv::core::{CV_8UC1, Mat, MatTraitConst, MatTraitConstManual, MatTraitManual, Point, Scalar, Size, Vector};
+use opencv::core::{CV_8UC1, Mat, MatTraitConst, MatTraitConstManual, MatTraitManual, Scalar, Size};
 use opencv::imgproc;
 
 use crate::findings::{Finding, FindingKind, in_cutout};
@@ -22,16 +22,18 @@ const SETTLED_MM: f64 = 4.0;
 /// … and be tilted by so much from side to side.
 const TILTED_MM: f64 = 6.0;
 /// Differences below are noise of any camera, millimetres …
-const LEAST_MM: f32 = 3.0;
+const LEAST_MM: f32 = 4.0;
 /// … and of this one below so many of its standard deviations.
 const SIGMAS: f32 = 5.0;
+/// What is more is a change of shape, however noisy the camera.
+const MOST_MM: f32 = 12.0;
 /// Heights are averaged over so many working pixels: single ones are noise.
 const BLUR_PX: i32 = 7;
 /// A step may be displaced by so much, as a share of the item's size: registration, and walls seen from elsewhere.
 const MISPLACED: f32 = 0.03;
 /// Where the reference itself rises by so much nearby, as between the units of a pack, walls hide or show what lies low, depending on where
 /// under the camera it lies: nothing is compared there.
-const STEEP_MM: f32 = 15.0;
+const STEEP_MM: f32 = 10.0;
 /// Changes of less of the item say nothing.
 const MIN_PART: f32 = 0.008;
 /// Changes of so much of the item, each as deep as twice the limit, give a score of one half.
@@ -103,12 +105,10 @@ pub(crate) fn relief(item: &Mat, mask: &Mat, reference: &Cutout, work_from_refer
     if (differ.iter().flatten().count() as f32) < LEAST_KNOWN * area_px {
         return Ok(None);
     }
-    let smooth: Vec<f32> = settled(&differ, size.width as usize).into_iter().map(|d| d.unwrap_or(0.0)).collect();
-    let rest = &differ;
-    let noise_mm = deviation(smooth.iter().zip(rest).filter(|(_, d)| d.is_some()).map(|(s, _)| *s));
-    let limit_mm = LEAST_MM.max(SIGMAS * noise_mm);
-    let mut places = changed(&smooth, rest, size, limit_mm, area_px, true)?;
-    places.extend(changed(&smooth, rest, size, limit_mm, area_px, false)?);
+    let rest = settled(&differ, size.width as usize);
+    let limit_mm = LEAST_MM.max(SIGMAS * noise_mm(&rest, size.width as usize)).min(MOST_MM);
+    let mut places = changed(&rest, size, limit_mm, area_px, true)?;
+    places.extend(changed(&rest, size, limit_mm, area_px, false)?);
     places.sort_by(|a, b| b.share.total_cmp(&a.share).then((a.bbox.x, a.bbox.y).cmp(&(b.bbox.x, b.bbox.y))));
     Ok(Some(Relief { places, limit_mm }))
 }
@@ -121,6 +121,12 @@ fn settled(differ: &[Option<f32>], w: usize) -> Vec<Option<f32>> {
     let at = |i: usize| Vector3::new(((i % w) as f64 - half[0]) / half[0], ((i / w) as f64 - half[1]) / half[1], 1.0);
     let known: Vec<(usize, f64)> = differ.iter().enumerate().filter_map(|(i, d)| Some((i, f64::from((*d)?)))).collect();
     let mut lies = Vector3::new(0.0, 0.0, f64::from(median(known.iter().map(|(_, d)| *d as f32))));
+    // From the middle to a side it is half of what it is from side to side.
+    let forgiven = |v: Vector3<f64>| {
+        let side = TILTED_MM / 2.0;
+        Vector3::new(v.x.clamp(-side, side), v.y.clamp(-side, side), v.z.clamp(-SETTLED_MM, SETTLED_MM))
+    };
+    lies = forgiven(lies);
     for _ in 0..ROUNDS {
         let spread = f64::from(deviation(known.iter().map(|(i, d)| (*d - lies.dot(&at(*i))) as f32))).max(1.0) * 4.7;
         let (mut left, mut right) = (Matrix3::<f64>::identity() * 1e-6, Vector3::zeros());
@@ -131,16 +137,10 @@ fn settled(differ: &[Option<f32>], w: usize) -> Vec<Option<f32>> {
             right += x * (*d * weight);
         }
         match left.lu().solve(&right) {
-            Some(better) => lies = better,
+            Some(better) => lies = forgiven(better),
             None => break,
         }
     }
-    // From the middle to a side it is half of what it is from side to side.
-    let lies = Vector3::new(
-        lies.x.clamp(-TILTED_MM / 2.0, TILTED_MM / 2.0),
-        lies.y.clamp(-TILTED_MM / 2.0, TILTED_MM / 2.0),
-        lies.z.clamp(-SETTLED_MM, SETTLED_MM),
-    );
     differ.iter().enumerate().map(|(i, d)| d.map(|d| d - lies.dot(&at(i)) as f32)).collect()
 }
 
@@ -153,6 +153,14 @@ fn median(values: impl Iterator<Item = f32>) -> f32 {
 /// A standard deviation that a minority cannot move: from the median of what is left.
 fn deviation(values: impl Iterator<Item = f32>) -> f32 {
     1.4826 * median(values.map(f32::abs))
+}
+
+/// Noise of the differences, one standard deviation: of places so far apart that their averages share no pixel. A step between them moves
+/// few of them, and what the whole thing is off none.
+fn noise_mm(rest: &[Option<f32>], w: usize) -> f32 {
+    let apart = BLUR_PX as usize;
+    let pairs = (0..rest.len()).filter(|i| i % w + apart < w).filter_map(|i| Some(rest[i]? - rest[i + apart]?));
+    deviation(pairs) / std::f32::consts::SQRT_2
 }
 
 /// Heights averaged over a few pixels, where they are known and compared.
@@ -201,21 +209,30 @@ fn differences(item: &Smooth, reference: &Smooth, radius: i32, size: Size) -> Re
 }
 
 /// Places beyond the limit, above or below.
-fn changed(smooth: &[f32], rest: &[Option<f32>], size: Size, limit_mm: f32, area_px: f32, above: bool) -> Result<Vec<Place>, MatchError> {
+fn changed(rest: &[Option<f32>], size: Size, limit_mm: f32, area_px: f32, above: bool) -> Result<Vec<Place>, MatchError> {
+    let is_far = |d: &Option<f32>| d.is_some_and(|d| if above { d > limit_mm } else { d < -limit_mm });
     let mut far = Mat::new_rows_cols_with_default(size.height, size.width, CV_8UC1, Scalar::all(0.0))?;
-    for (out, d) in far.data_bytes_mut()?.iter_mut().zip(smooth) {
-        *out = if (above && *d > limit_mm) || (!above && *d < -limit_mm) { 255 } else { 0 };
+    for (out, d) in far.data_bytes_mut()?.iter_mut().zip(rest) {
+        *out = if is_far(d) { 255 } else { 0 };
     }
-    let mut contours = Vector::<Vector<Point>>::new();
-    imgproc::find_contours_def(&far, &mut contours, imgproc::RETR_EXTERNAL, imgproc::CHAIN_APPROX_NONE)?;
+    let (mut parts, mut stats, mut middles) = (Mat::default(), Mat::default(), Mat::default());
+    let count = imgproc::connected_components_with_stats_def(&far, &mut parts, &mut stats, &mut middles)?;
+    let mut sums = vec![0.0f32; count.max(1) as usize];
+    for (part, d) in parts.data_typed::<i32>()?.iter().zip(rest) {
+        sums[*part as usize] += d.unwrap_or(0.0);
+    }
     let mut places = Vec::new();
-    for contour in &contours {
-        let mut inside = Mat::new_rows_cols_with_default(size.height, size.width, CV_8UC1, Scalar::all(0.0))?;
-        imgproc::fill_poly_def(&mut inside, &Vector::<Vector<Point>>::from_iter([contour.clone()]), Scalar::all(255.0))?;
-        let known = inside.data_bytes()?.iter().zip(rest).filter(|(m, _)| **m > 0).filter_map(|(_, d)| *d);
-        let (n, sum) = known.fold((0.0f32, 0.0f32), |(n, sum), d| (n + 1.0, sum + d));
+    for part in 1..count {
+        let of = |what: i32| stats.at_2d::<i32>(part, what).copied();
+        let n = of(imgproc::CC_STAT_AREA)? as f32;
         if n >= MIN_PART * area_px {
-            places.push(Place { bbox: imgproc::bounding_rect(&contour)?, share: n / area_px, by_mm: sum / n });
+            let bbox = opencv::core::Rect::new(
+                of(imgproc::CC_STAT_LEFT)?,
+                of(imgproc::CC_STAT_TOP)?,
+                of(imgproc::CC_STAT_WIDTH)?,
+                of(imgproc::CC_STAT_HEIGHT)?,
+            );
+            places.push(Place { bbox, share: n / area_px, by_mm: sums[part as usize] / n });
         }
     }
     Ok(places)
@@ -255,12 +272,12 @@ mod tests {
     }
 
     #[test]
-    fn noise_tilt_and_a_wrinkle_of_the_tray_are_no_change_of_shape() {
+    fn noise_tilt_and_holes_are_no_change_of_shape() {
         let reference = thing(flat);
         for (what, item) in [
             ("noise", thing(|x, y| (50 + noise(x, y)) as u16)),
             ("it lies higher", thing(|x, y| (53 + noise(x, y)) as u16)),
-            ("it is tilted", thing(|x, y| (48 + x / 30 + u32::from(y > 500)) as u16)),
+            ("it is tilted", thing(|x, y| (47.0 + 0.055 * x as f32) as u16 + (y % 2) as u16)),
             ("holes", thing(|x, y| if (x / 4 + y / 4) % 3 == 0 { 0 } else { 51 })),
         ] {
             let found = compared(&item, &reference).unwrap();
@@ -281,6 +298,13 @@ mod tests {
         assert!(compared(&bulge, &reference).unwrap().places[0].by_mm > 8.0);
         let pressed = compared(&thing(|_, _| 30), &reference).unwrap();
         assert!(pressed.score() > 0.8, "{pressed:?}");
+        // Forgiven as a whole, found where it is more.
+        let higher = |x: u32, y: u32| if (30..65).contains(&x) && (40..75).contains(&y) { 47 } else { flat(x, y) + 4 };
+        let found = compared(&thing(higher), &reference).unwrap();
+        assert!(found.score() > 0.4 && found.places[0].by_mm < -5.0, "{found:?}");
+        let tilted =
+            |x: u32, y: u32| (47.0 + 0.055 * x as f32) as u16 - if (40..75).contains(&x) && (40..75).contains(&y) { 10 } else { 0 };
+        assert!(compared(&thing(tilted), &reference).unwrap().score() > 0.4);
     }
 
     #[test]

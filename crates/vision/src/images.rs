@@ -170,6 +170,9 @@ impl HeightMap {
     /// # Errors
     /// When `rect` is empty or absurdly large.
     pub fn placed(&self, region: Rect, rect: Rect) -> Result<Self, ImageError> {
+        if u64::from(rect.w) * u64::from(rect.h) > MAX_PIXELS {
+            return Err(ImageError::Size { width: rect.w, height: rect.h });
+        }
         let mut data = vec![0; rect.w as usize * rect.h as usize];
         let (left, right) = (rect.x.max(region.x), (rect.x.saturating_add(rect.w)).min(region.x.saturating_add(self.width)));
         let (top, low) = (rect.y.max(region.y), (rect.y.saturating_add(rect.h)).min(region.y.saturating_add(self.height)));

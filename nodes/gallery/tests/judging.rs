@@ -7,14 +7,15 @@ use common::*;
 use std::path::Path;
 
 use gallery::Gallery;
-use intact_msgs::msg::{DefectScore, GalleryFinding, Inspection, ItemArrival, ItemInstance};
+use intact_msgs::msg::{DefectScore, GalleryFinding, GalleryReport, Inspection, ItemArrival, ItemInstance};
 use intact_msgs::srv::{EnrolReference, EnrolReferenceRequest, ListProducts, ListProductsRequest};
 use node_kit::{Component, Mode, NodeOverrides, RunningNode, launch};
+use references::Store;
 use ros_interfaces::sensor_msgs::msg::RegionOfInterest;
 use ros_interfaces::std_msgs::msg::Header;
 use transport::{Context, ContextOptions};
-use vision::ColorImage;
-use vision::ros::color_to_ros;
+use vision::ros::{color_to_ros, heights_to_ros};
+use vision::{ColorImage, HeightMap};
 
 #[test]
 fn recognises_and_compares() {
@@ -37,6 +38,39 @@ fn recognises_and_compares() {
     let damaged = cell.inspect(&torn, arrival("b"));
     assert_eq!(damaged.product, "tea");
     assert!(damaged.anomaly_score > 0.6, "{}", damaged.anomaly_score);
+}
+
+/// A reference that was enrolled with its heights, as from a bag: what is pressed in shows although the print does not change.
+#[test]
+fn a_dent_shows_in_the_heights_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", dir.path().join("g.sqlite").display());
+    let flat = |mm: u16| HeightMap::new(ITEM.w, ITEM.h, vec![mm; (ITEM.w * ITEM.h) as usize]).unwrap();
+    let (color, mask) = scene(&print(1, ITEM.w, ITEM.h));
+    let rect = ITEM.with_margin(0.04, WIDTH, HEIGHT);
+    let cutout = matching::Cutout::of_label(&color, &mask, 1, rect).unwrap();
+    let cutout = cutout.with_heights(Some(flat(50).placed(ITEM, rect).unwrap())).unwrap();
+    enrol_cutout(&mut Store::open(&url.parse().unwrap()).unwrap(), "tea", cutout);
+    let cell = Cell::new(Some(Path::new(&url)));
+    let tea = print(1, ITEM.w, ITEM.h);
+    let seen = |id: &str, heights: &HeightMap| {
+        *cell.heights.borrow_mut() = heights_to_ros(heights, Header::default());
+        cell.inspect(&tea, arrival(id))
+    };
+    let shape = |r: &GalleryReport| r.findings.iter().filter(|f| f.kind == "changed_shape").map(|f| f.score).fold(0.0, f32::max);
+    let whole = seen("a", &flat(51));
+    assert!(whole.ok && whole.product == "tea" && shape(&whole) == 0.0 && whole.anomaly_score < 0.2, "{whole:?}");
+    let mut dented = flat(50);
+    for (i, mm) in dented.data_mut().iter_mut().enumerate() {
+        let (x, y) = (i as u32 % ITEM.w, i as u32 / ITEM.w);
+        if (60..120).contains(&x) && (50..110).contains(&y) {
+            *mm = 35;
+        }
+    }
+    let dent = seen("b", &dented);
+    assert!(shape(&dent) > 0.5 && dent.anomaly_score > 0.5, "{} {}", shape(&dent), dent.anomaly_score);
+    let odd = seen("c", &HeightMap::new(3, 2, vec![50; 6]).unwrap());
+    assert!(!odd.ok && odd.error.contains("heights are 3x2") && odd.error.contains("180x160"), "{}", odd.error);
 }
 
 #[test]

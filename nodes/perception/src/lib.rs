@@ -58,10 +58,12 @@ impl Component for Perception {
             return Err(NodeError::msg("parameter `cameras` is empty; name at least one camera's namespace"));
         }
         let kind = now.engine.parse().map_err(|e: String| NodeError::msg(format!("parameter `engine`: {e}")))?;
-        let models = ModelChoice::from(now.model.as_str()).load(kind).map_err(|e| NodeError::because("parameter `model`", e))?;
+        let choice = ModelChoice::from(now.model.as_str());
+        let models = choice.load(kind).map_err(|e| NodeError::because("parameter `model`", e))?;
         let embedding = now.embedding.then(|| EmbeddingNet::load(kind)).transpose();
         let embedding = embedding.map_err(|e| NodeError::because("parameter `embedding`", e))?;
-        let finder = now.item_network.then(|| ItemFinder::load(kind)).transpose();
+        // `classical` asks no network.
+        let finder = if now.item_network { choice.finder(kind) } else { Ok(None) };
         let finder = finder.map_err(|e| NodeError::because("parameter `item_network`", e))?;
         // Made here too, so that settings which do not work are refused now and not when the first frame comes.
         Intake::new(&now)?;

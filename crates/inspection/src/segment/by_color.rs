@@ -41,7 +41,8 @@ pub(crate) fn analyse(
         (Some(b), _) => pieces(&cleaned(&color::changed_colors(&colors, &b.known_for(frame).colors, w), w), w),
         (None, None) => by_contrast(&colors, w)?,
         (None, Some(finder)) => {
-            let found = by_network::items(&finder.look(picture, None)?, [w, h], step);
+            let mut found = by_network::items(&finder.look(picture, None)?, [w, h], step);
+            drop_specks(&mut found);
             if found.iter().any(|l| *l != 0) { found } else { by_contrast(&colors, w)? }
         }
     };
@@ -59,8 +60,16 @@ pub(crate) fn analyse(
     let data =
         (0..width * picture.height() as usize).map(|i| labels[(i / width / step).min(h - 1) * w + (i % width / step).min(w - 1)]).collect();
     let mask = LabelMask::new(picture.width(), picture.height(), data).map_err(|_| InspectionError::Empty)?;
-    let cells = Cells { grid, labels, height_m: vec![0.0; w * h], stained: vec![false; w * h], colors };
+    let cells = Cells { grid, labels, height_m: vec![0.0; w * h], floor_m: None, stained: vec![false; w * h], colors };
     Ok(finish(mask, None, cells, (background.is_some(), false), &[]))
+}
+
+/// Clears what covers less of the picture than an item does.
+fn drop_specks(labels: &mut [u16]) {
+    let mut sizes = vec![0usize; usize::from(labels.iter().copied().max().unwrap_or(0)) + 1];
+    labels.iter().for_each(|l| sizes[usize::from(*l)] += 1);
+    let least = labels.len() as f32 * LEAST_SHARE;
+    labels.iter_mut().filter(|l| (sizes[usize::from(**l)] as f32) < least).for_each(|l| *l = 0);
 }
 
 /// What differs from the border, and what stands in the middle of a picture that is not plain.

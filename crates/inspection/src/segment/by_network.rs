@@ -1,8 +1,11 @@
 //! Items as the network of [`ItemFinder`](crate::ItemFinder) sees them: insides grow until they meet.
 
 use super::components::parts;
+use super::outline::Outline;
+use super::plane::SupportPlane;
 use super::refine;
 use crate::finder::ItemMaps;
+use crate::grid::Grid;
 
 /// A place is an item's from this chance on.
 const ITEM: f32 = 0.5;
@@ -14,8 +17,14 @@ const LEAST_INSIDE: u32 = 10;
 const MISSED: f32 = 0.35;
 /// What depth found belongs to it when so much of it lies inside …
 const PIECE_INSIDE: f32 = 0.7;
+/// … and it is smaller than this share of what depth misses of it, …
+const FRAGMENT: f32 = 1.0;
 /// … and other items may cover so much of it.
 const OTHERS: f32 = 0.3;
+/// Where one item is expected, so much of its border beside another item makes it part of that.
+const BESIDE: f32 = 0.3;
+/// Nothing that a cell handles covers more of the support, square metres.
+const MOST_M2: f32 = 0.12;
 /// What is found must be as sure as this on average.
 const SURE: f32 = 0.7;
 
@@ -35,7 +44,10 @@ pub(crate) fn items(maps: &ItemMaps, [w, h]: [usize; 2], step: usize) -> Vec<u16
 
 /// Adds the items that a network sees and depth does not: glass, clear plastic, black. Pieces of depth that lie in one belong to it; what depth
 /// knows well stays as it is. Gives the labels that it added.
-pub(crate) fn add_unseen(labels: &mut [u16], seen: &[u16], z: &[f32]) -> Vec<u16> {
+///
+/// `one_item`: what depth misses beside an item is part of it, as the dome of a blister pack.
+pub(crate) fn add_unseen(labels: &mut [u16], seen: &[u16], grid: &Grid, one_item: bool) -> Vec<u16> {
+    let z = &grid.z;
     let most = |of: &[u16]| usize::from(of.iter().copied().max().unwrap_or(0));
     let (known, found) = (most(labels), most(seen));
     let (mut cells, mut missed) = (vec![0usize; found + 1], vec![0usize; found + 1]);
@@ -50,7 +62,10 @@ pub(crate) fn add_unseen(labels: &mut [u16], seen: &[u16], z: &[f32]) -> Vec<u16
     let mut added = Vec::new();
     for item in 1..=found {
         // Items that depth knows and that are no pieces of this one.
-        let is_piece = |label: usize| label != 0 && shared[label][item] as f32 >= PIECE_INSIDE * whole[label] as f32;
+        let is_piece = |label: usize| {
+            let is_fragment = (whole[label] as f32) < FRAGMENT * missed[item] as f32;
+            label != 0 && is_fragment && shared[label][item] as f32 >= PIECE_INSIDE * whole[label] as f32
+        };
         let others: usize = (1..=known).filter(|l| !is_piece(*l)).map(|l| shared[l][item]).sum();
         let share = |n: usize| n as f32 / cells[item].max(1) as f32;
         let Some(name) = u16::try_from(known + item).ok().filter(|_| share(missed[item]) >= MISSED && share(others) <= OTHERS) else {
@@ -65,7 +80,44 @@ pub(crate) fn add_unseen(labels: &mut [u16], seen: &[u16], z: &[f32]) -> Vec<u16
             }
         }
     }
+    if one_item {
+        added.retain(|name| !joined(labels, *name, grid.w));
+    }
     added
+}
+
+/// Gives an added item its neighbour's label where it borders mostly on one; whether it did.
+fn joined(labels: &mut [u16], name: u16, w: usize) -> bool {
+    let (mut border, mut beside) = (0usize, vec![0usize; usize::from(u16::MAX) + 1]);
+    for (i, _) in labels.iter().enumerate().filter(|(_, l)| **l == name) {
+        let around = [(i % w > 0).then(|| i - 1), (i % w + 1 < w).then(|| i + 1), i.checked_sub(w), Some(i + w)];
+        for other in around.into_iter().flatten().filter_map(|j| labels.get(j)).filter(|l| **l != name) {
+            border += 1;
+            beside[usize::from(*other)] += 1;
+        }
+    }
+    let most = (1..beside.len()).max_by_key(|l| beside[*l]).filter(|l| beside[*l] as f32 >= BESIDE * border.max(1) as f32);
+    let Some(owner) = most.and_then(|l| u16::try_from(l).ok()) else { return false };
+    labels.iter_mut().filter(|l| **l == name).for_each(|l| *l = owner);
+    true
+}
+
+/// Clears what does not lie over the support, and what is smaller or larger there than an item.
+pub(crate) fn keep_over(seen: &mut [u16], grid: &Grid, plane: &SupportPlane, outline: &Outline, least_m2: f32) {
+    let (up, f2) = (plane.up(), (grid.camera.fx * grid.camera.fy) as f32);
+    let mut area_m2 = vec![0.0f32; usize::from(seen.iter().copied().max().unwrap_or(0)) + 1];
+    for (i, label) in seen.iter_mut().enumerate().filter(|(_, l)| **l != 0) {
+        // Where the line of sight meets the support.
+        let ray = grid.ray(i);
+        let z = -plane.camera_height_m / up.dot(&ray);
+        if z > 0.0 && outline.contains(&(ray * z)) {
+            area_m2[usize::from(*label)] += z * z / f2;
+        } else {
+            *label = 0;
+        }
+    }
+    let is_item = |label: u16| (least_m2..MOST_M2).contains(&area_m2[usize::from(label)]);
+    seen.iter_mut().filter(|l| !is_item(**l)).for_each(|l| *l = 0);
 }
 
 /// Labels on the raster itself; grown by one place, so that finer cells at the outline find theirs.
@@ -118,7 +170,7 @@ fn chance(maps: &ItemMaps, [x, y]: [f32; 2]) -> f32 {
     upper * (1.0 - fy) + lower * fy
 }
 
-/// The label of the place, or of the nearest of its neighbours that has one.
+/// The label of the nearest place of the raster.
 fn nearest(labels: &[u16], maps: &ItemMaps, [x, y]: [f32; 2]) -> u16 {
     let place = |v: f32, n: usize| (v.round().max(0.0) as usize).min(n - 1);
     labels[place(y, maps.h) * maps.w + place(x, maps.w)]
@@ -168,6 +220,12 @@ mod tests {
         assert_eq!(cells(&maps(&[], &[])), 0);
     }
 
+    /// One row of 40 cells.
+    fn row(z: &[f32]) -> Grid {
+        let camera = vision::Intrinsics { fx: 40.0, fy: 40.0, cx: 20.0, cy: 0.0, width: 40, height: 1 };
+        Grid::from_samples(40, 1, 1, camera, z.to_vec())
+    }
+
     #[test]
     fn what_depth_misses_is_added_with_its_pieces_and_what_it_knows_stays() {
         // A row of 40 cells: a bottle at 5..15 whose cap depth sees, a box at 20..30 that it sees well, a shadow that nobody claims.
@@ -194,13 +252,25 @@ mod tests {
                 }
             })
             .collect();
-        add_unseen(&mut labels, &seen, &z);
+        add_unseen(&mut labels, &seen, &row(&z), false);
         assert!(labels[5..15].iter().all(|l| *l == labels[5] && *l > 2), "{labels:?}");
         assert!(labels[20..30].iter().all(|l| *l == 1) && labels[30..].iter().all(|l| *l == 0), "{labels:?}");
+        // The network takes a bottle and the box beside it for one thing: the box is no fragment, and covers too much of it.
+        let together: Vec<u16> = (0..40).map(|x| u16::from((5..30).contains(&x))).collect();
+        let mut box_of = [[0u16; 17].as_slice(), &[1; 13], &[0; 10]].concat();
+        let missed: Vec<f32> = (0..40).map(|x| if (5..17).contains(&x) { 0.0 } else { 0.8 }).collect();
+        assert!(
+            add_unseen(&mut box_of, &together, &row(&missed), false).is_empty() && box_of[17..30].iter().all(|l| *l == 1),
+            "{box_of:?}"
+        );
         // A bottle behind a box: the box stays, the rest of the bottle is added.
         let mut behind: Vec<u16> = (0..40).map(|x| if (0..8).contains(&x) { 1 } else { 0 }).collect();
-        add_unseen(&mut behind, &seen, &z);
+        add_unseen(&mut behind, &seen, &row(&z), false);
         assert!(behind[..8].iter().all(|l| *l == 1) && behind[8..15].iter().all(|l| *l == 2), "{behind:?}");
+        // Of one item the dome belongs to the card around it.
+        let mut card: Vec<u16> = (0..40).map(|x| u16::from((0..5).contains(&x) || (15..20).contains(&x))).collect();
+        let dome: Vec<f32> = (0..40).map(|x| if (5..15).contains(&x) { 0.0 } else { 0.8 }).collect();
+        assert!(add_unseen(&mut card, &seen, &row(&dome), true).is_empty() && card[..20].iter().all(|l| *l == 1), "{card:?}");
     }
 
     #[test]

@@ -31,6 +31,7 @@ use vision::{DepthImage, LabelMask, Rect, RgbdFrame};
 pub(crate) use components::{dilate, erode, parts};
 use foreground::Foreground;
 use graph::Votes;
+use outline::Outline;
 pub(crate) use pieces::convex_area;
 
 use crate::InspectionError;
@@ -97,6 +98,8 @@ pub(crate) struct Cells {
     pub labels: Vec<u16>,
     /// Height above the support, metres; 0 without depth or support.
     pub height_m: Vec<f32>,
+    /// Height of the empty tray above the support, metres, where its picture has depth: what items lie on.
+    pub floor_m: Option<Vec<f32>>,
     /// Flat matter on the tray: colour differs from the empty tray, depth does not.
     pub stained: Vec<bool>,
     /// Mean colours, RGB.
@@ -194,14 +197,29 @@ fn from_depth(
         (Some(plane), None) => foreground::above_plane(&grid, plane),
         (None, None) => return by_color::analyse(frame, background, params, finder),
     };
-    let (mut labels, mut added) = (split(&grid, &mut found, params), Vec::new());
-    if let Some(finder) = finder.filter(|_| found.is_in_doubt) {
-        let seen = by_network::items(&finder.look(&frame.color, Some(depth))?, [grid.w, grid.h], grid.step);
-        added = by_network::add_unseen(&mut labels, &seen, &grid.z);
+    let asked = finder.filter(|_| found.is_in_doubt);
+    let (mut labels, maps) =
+        rayon::join(|| split(&grid, &mut found, params), || asked.map(|f| f.look(&frame.color, Some(depth))).transpose());
+    let mut see_through = seen_through(&labels, &found, &grid);
+    if let (Some(maps), Some(plane)) = (maps?, &support) {
+        let mut seen = by_network::items(&maps, [grid.w, grid.h], grid.step);
+        by_network::keep_over(&mut seen, &grid, plane, &Outline::of(&grid, plane, &found.height_m), params.min_item_area_m2);
+        see_through.extend(by_network::add_unseen(&mut labels, &seen, &grid, params.one_item));
     }
     let mask = refine::to_picture(&labels, &grid, depth).ok_or(InspectionError::Empty)?;
-    let cells = Cells { grid, labels, height_m: found.height_m, stained: found.stained, colors };
-    Ok(finish(mask, support, cells, (background.is_some(), true), &added))
+    let floor_m = tray.as_ref().and_then(|known| known.height_m.clone());
+    let cells = Cells { grid, labels, height_m: found.height_m, floor_m, stained: found.stained, colors };
+    Ok(finish(mask, support, cells, (background.is_some(), true), &see_through))
+}
+
+/// Labels of the items that were found by a hole in the depth, and of which depth misses most.
+fn seen_through(labels: &[u16], found: &Foreground, grid: &Grid) -> Vec<u16> {
+    let of = |cells: &Vec<usize>| cells.iter().map(|i| labels[*i]).find(|l| *l != 0);
+    let is_missed = |label: &u16| {
+        let own = || labels.iter().zip(&grid.z).filter(|(l, _)| *l == label);
+        2 * own().filter(|(_, z)| **z <= 0.0).count() > own().count()
+    };
+    found.see_through.iter().filter_map(of).filter(is_missed).collect()
 }
 
 /// Items of the foreground, per cell.

@@ -72,6 +72,8 @@ pub struct Cell {
     pub running: Running<Gallery>,
     /// Each picture has its own stamp.
     pub shown: std::cell::Cell<i64>,
+    /// What perception says of each item's heights; empty: nothing.
+    pub heights: std::cell::RefCell<Image>,
 }
 
 impl Cell {
@@ -101,6 +103,7 @@ impl Cell {
             _reading: reading,
             running,
             shown: std::cell::Cell::new(0),
+            heights: std::cell::RefCell::default(),
         }
     }
 
@@ -131,6 +134,7 @@ impl Cell {
                 area_px: ITEM.w * ITEM.h,
                 damage_score,
                 defects,
+                height: self.heights.borrow().clone(),
                 ..ItemInstance::default()
             }],
             mask: mask_to_ros(&mask, header.clone()),
@@ -183,10 +187,14 @@ pub fn store_with_tea(dir: &tempfile::TempDir) -> (String, ColorImage) {
 }
 
 pub fn enrol(store: &mut Store, product: &str, picture: &ColorImage) {
+    enrol_cutout(store, product, matching::Cutout::whole(picture.clone()));
+}
+
+pub fn enrol_cutout(store: &mut Store, product: &str, cutout: matching::Cutout) {
     let new = references::NewReference {
         product: product.into(),
         name: None,
-        cutout: matching::Cutout::whole(picture.clone()),
+        cutout,
         camera: String::new(),
         light: String::new(),
         provenance: "a test".into(),
