@@ -138,7 +138,7 @@ def without_depth(image: Array) -> None:
 def surround(rng: np.random.Generator, sample: Sample, other: Array) -> None:
     """Puts the item, smaller, before the intact picture `other` or a plain ground: what surrounds an item is no damage."""
     side = sample.image.shape[1]
-    share = rng.uniform(0.45, 0.95)
+    share = rng.uniform(0.65, 0.97)
     at = rng.uniform(0, 1 - share, 2) * side
     matrix = np.array([[share, 0, at[0]], [0, share, at[1]]])
     # Found outlines are ragged by a few pixels, and ragged is what torn looks like.
@@ -156,19 +156,23 @@ def surround(rng: np.random.Generator, sample: Sample, other: Array) -> None:
     sample.bits = cv2.warpAffine(sample.bits, matrix, (side, side), flags=cv2.INTER_NEAREST)
 
 
+# Share of the items seen by colour alone whose place is wrong beyond what their crop already has.
+MISPLACED = 0.15
+
+
 def misplace(rng: np.random.Generator, image: Array) -> None:
-    """What colour alone makes of an item: the whole picture, a part of it, or more than it."""
-    kind, side = rng.random(), image.shape[1]
+    """What colour alone makes of an item now and then: the whole picture, a part of it, or more than it."""
+    kind, side = rng.random() / MISPLACED, image.shape[1]
     if kind < 0.3:
         image[5] = 1
-    elif kind < 0.45:
+    elif kind < 0.6:
         x, y = sorted(rng.integers(0, side + 1, 2)), sorted(rng.integers(0, side + 1, 2))
         box = np.zeros_like(image[5])
         box[y[0] : y[1], x[0] : x[1]] = 1
         # Something is always found.
         if (image[5] * box).sum() > 0.1 * image[5].sum():
             image[5] *= box
-    elif kind < 0.6:
+    elif kind < 1:
         image[5] = np.maximum(image[5], inject.soft(inject.noise(rng, side, rng.uniform(1, 4)) - rng.uniform(0, 1), 0.05) > 0.5)
 
 
@@ -253,7 +257,7 @@ class Mixture:
             elif self.sham:
                 edit(sample, lambda image: inject.sham(rng, image, other.image))
         # Where the damage is not marked, it may lie beside the item.
-        if self.colour_alone and sample.masked and (self.intact or self.goods) and rng.random() < 0.5:
+        if self.colour_alone and sample.masked and (self.intact or self.goods) and rng.random() < 0.3:
             surround(rng, sample, self.ground(rng, side))
         return sample
 

@@ -13,16 +13,18 @@ HERE = Path(__file__).resolve().parent
 TRAIN_SEEDS, VALIDATION_SEEDS = range(100, 116), range(200, 204)
 # Booths with three cameras, which look from the side, too; of these so many in a hundred of the others' captures, each by every camera.
 OBLIQUE_SEEDS, OBLIQUE_PERCENT = range(116, 120), 64
+# Booths whose items are found by colour alone, as they are where the network is asked; so are the validation's.
+COLOUR_SEEDS = range(120, 150)
 
 # Shares of an item's size that wide crops keep around it, in turn.
-WIDE = (0.3, 0.6, 1.0, 1.8)
+WIDE = (0.15, 0.3, 0.6, 1.0)
 
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def booth(intact: str, out: Path, split: str, seeds: range, items: int, side: int, cameras: int = 1) -> None:
+def booth(intact: str, out: Path, split: str, seeds: range, items: int, side: int, *more: str, cameras: int = 1) -> None:
     """One folder of crops a seed; finished ones are kept."""
     for seed in seeds:
         crops, captures = out / f"{split}-{seed}", out / f"captures-{split}-{seed}"
@@ -34,7 +36,7 @@ def booth(intact: str, out: Path, split: str, seeds: range, items: int, side: in
         subprocess.run([intact, "booth", "generate", "--seed", str(seed), "--items", str(items), "--split", split,
                         "--damaged", "0.5", "--no-references", "--cameras", str(cameras), "--out", str(captures)], check=True)
         subprocess.run([intact, "crops", str(captures), "--format", "booth", "--split", split, "--side", str(side),
-                        "--out", str(crops)], check=True)
+                        "--out", str(crops), *more], check=True)
         shutil.rmtree(captures)
         (crops / "done").touch()
 
@@ -127,12 +129,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data", help="real captures; passed over when absent")
     parser.add_argument("--intact", default=str(HERE.parent / "target" / "debug" / "intact"))
     parser.add_argument("--items", type=int, default=250, help="captures a booth seed")
-    parser.add_argument("--side", type=int, default=384)
+    parser.add_argument("--side", type=int, default=320)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     booth(args.intact, args.out, "train", TRAIN_SEEDS, args.items, args.side)
-    booth(args.intact, args.out, "train", OBLIQUE_SEEDS, max(1, args.items * OBLIQUE_PERCENT // 100), args.side, cameras=3)
-    booth(args.intact, args.out, "validation", VALIDATION_SEEDS, args.items, args.side)
+    booth(args.intact, args.out, "train", OBLIQUE_SEEDS, max(1, args.items * OBLIQUE_PERCENT // 100), args.side, "--colour-alone", cameras=3)
+    booth(args.intact, args.out, "train", COLOUR_SEEDS, args.items, args.side, "--colour-alone")
+    booth(args.intact, args.out, "validation", VALIDATION_SEEDS, args.items, args.side, "--colour-alone")
     if args.data.is_dir():
         real(args.intact, args.out, args.data, args.side)
         wide(args.out, args.side)

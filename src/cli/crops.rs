@@ -10,7 +10,7 @@ use captures::load_rgbd;
 use clap::Args;
 use datasets::{Format, Sample, Shared, SharedCamera, Split};
 use indicatif::{ProgressBar, ProgressStyle};
-use inspection::{EmptyTray, ModelInput, SegmentationParams, model_inputs};
+use inspection::{EmptyTray, EngineKind, ItemFinder, ModelInput, SegmentationParams, model_inputs};
 use rayon::prelude::*;
 use vision::Rect;
 
@@ -44,6 +44,9 @@ pub struct CropsArgs {
     /// Side of the crops, pixels
     #[arg(long, default_value_t = 384)]
     side: usize,
+    /// Leave the depth and the pictures of the empty tray out
+    #[arg(long)]
+    colour_alone: bool,
     /// Folder to write; it must not exist yet
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -59,9 +62,13 @@ struct Row {
 pub fn run(args: &CropsArgs) -> Result<ExitCode> {
     ensure!((32..=1024).contains(&args.side), "--side {}: 32 to 1024 is expected", args.side);
     ensure!(!args.out.exists(), "{} exists; choose another --out, nothing is overwritten", args.out.display());
-    let (jobs, trays) = jobs(args)?;
+    let (mut jobs, trays) = jobs(args)?;
+    if args.colour_alone {
+        jobs.iter_mut().for_each(Job::forget_depth);
+    }
     ensure!(!jobs.is_empty(), "{}: it lists no capture", args.dataset.display());
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+    let finder = ItemFinder::load(EngineKind::default())?;
     let mut out = Output::new(args)?;
     let bar = ProgressBar::new(jobs.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} captures, {per_sec}, {eta} left") {
@@ -69,7 +76,7 @@ pub fn run(args: &CropsArgs) -> Result<ExitCode> {
     }
     let mut without = 0;
     for batch in jobs.chunks(BATCH) {
-        let rows: Result<Vec<Vec<Row>>> = batch.par_iter().map(|job| cut(job, trays.get(job.sample.camera), args.side)).collect();
+        let rows: Result<Vec<Vec<Row>>> = batch.par_iter().map(|job| cut(job, trays.get(job.sample.camera), &finder, args.side)).collect();
         for rows in rows? {
             without += usize::from(rows.is_empty());
             rows.iter().try_for_each(|row| out.push(row))?;
@@ -89,7 +96,8 @@ fn jobs(args: &CropsArgs) -> Result<(Vec<Job>, Vec<EmptyTray>)> {
         return Ok((listed::read(&args.dataset)?, Vec::new()));
     };
     let (samples, shared) = datasets::read(&args.dataset, format, args.split)?;
-    let trays = shared.as_ref().map_or_else(|| Ok(Vec::new()), |s| empty_trays(&args.dataset, s))?;
+    let shown = shared.as_ref().filter(|_| !args.colour_alone);
+    let trays = shown.map_or_else(|| Ok(Vec::new()), |s| empty_trays(&args.dataset, s))?;
     let job = |mut sample: Sample| {
         let camera = shared.as_ref().and_then(|s| s.cameras.get(sample.camera));
         sample.fx_fy_cx_cy = sample.fx_fy_cx_cy.or(camera.map(SharedCamera::fx_fy_cx_cy));
@@ -109,11 +117,12 @@ pub(super) fn empty_trays(root: &Path, shared: &Shared) -> Result<Vec<EmptyTray>
 }
 
 /// The crops of one capture. Where one item is expected only the largest counts.
-fn cut(job: &Job, tray: Option<&EmptyTray>, side: usize) -> Result<Vec<Row>> {
+fn cut(job: &Job, tray: Option<&EmptyTray>, finder: &ItemFinder, side: usize) -> Result<Vec<Row>> {
     let sample = &job.sample;
     let (frame, own) = job.load()?;
     let params = SegmentationParams { one_item: sample.one_item, ..SegmentationParams::default() };
-    let mut inputs = model_inputs(&frame, own.as_ref().or(tray), &params, side).with_context(|| format!("sample `{}`", sample.id))?;
+    let mut inputs =
+        model_inputs(&frame, own.as_ref().or(tray), &params, Some(finder), side).with_context(|| format!("sample `{}`", sample.id))?;
     if sample.one_item {
         inputs.truncate(1);
     }

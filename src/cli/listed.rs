@@ -34,6 +34,11 @@ pub(super) struct Job {
 }
 
 impl Job {
+    /// Leaves colour alone.
+    pub fn forget_depth(&mut self) {
+        (self.sample.depth, self.background) = (None, None);
+    }
+
     /// The capture and its own empty tray.
     pub fn load(&self) -> Result<(RgbdFrame, Option<EmptyTray>)> {
         let (sample, camera) = (&self.sample, self.sample.fx_fy_cx_cy);

@@ -4,6 +4,7 @@ use vision::{ColorImage, LabelMask, Rect, RgbdFrame};
 
 use crate::InspectionError;
 use crate::damage::{self, Relief, behind_hull_m};
+use crate::finder::ItemFinder;
 use crate::segment::{self, Cells, EmptyTray, Instance, SegmentationParams};
 
 /// The crop keeps this share of the item's size around it: matter beside the item belongs to the picture of it.
@@ -31,14 +32,15 @@ pub struct ModelInput {
 /// What models see of every item of a frame, in six channels of `side` × `side`: what a network is trained on.
 ///
 /// # Errors
-/// When the pictures differ in size.
+/// When the pictures differ in size, or the finder fails.
 pub fn model_inputs(
     frame: &RgbdFrame,
     background: Option<&EmptyTray>,
     params: &SegmentationParams,
+    finder: Option<&ItemFinder>,
     side: usize,
 ) -> Result<Vec<ModelInput>, InspectionError> {
-    let found = segment::analyse(frame, background, params, None)?;
+    let found = segment::analyse(frame, background, params, finder)?;
     let mask = &found.segmentation.mask;
     let of = |item: &Instance| {
         let relief = Relief::of(&found.cells, item.id);

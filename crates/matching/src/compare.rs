@@ -39,6 +39,8 @@ const LABEL_SCORE: f32 = 0.4;
 const OUTLINE_SCORE: f32 = 0.4;
 /// What other heights raise the score to at most.
 const RELIEF_SCORE: f32 = 1.0;
+/// Heights are compared where the reference shows so much of the item.
+const MOST_ALIKE: f32 = 0.5;
 /// A placement is trusted when this share of its features lies on one plane, a face, …
 const FLAT: f32 = 0.8;
 /// … and this share of all features in view agrees.
@@ -251,11 +253,6 @@ fn compare_view(item: &Item, scaled: &Scaled, reference: &Reference) -> Result<O
     // A reference that is part of a thing, or a picture without a mask, has no outline of its own.
     let has_outline = item.cutout.is_cut_out() && reference.cutout.is_cut_out() && !reference.is_partial;
     let outline = if has_outline { outline(&scaled.mask, &reference.cutout, &work_from_reference)? } else { None };
-    let relief = match &scaled.heights {
-        // What is round turns, and lies otherwise, under the same print.
-        Some(heights) if has_outline && flatness >= FLAT => relief(heights, &scaled.mask, &reference.cutout, &work_from_reference)?,
-        _ => None,
-    };
     let (rgb, mask) = laid_over(reference, &work_from_reference, scaled.size())?;
     let trusted = trusted_region(item, scaled, consensus)?;
     let inside = both(&[&scaled.mask, &mask, &trusted])?;
@@ -273,6 +270,13 @@ fn compare_view(item: &Item, scaled: &Scaled, reference: &Reference) -> Result<O
         }
     }
     let compared_px = opencv::core::count_non_zero(&rim)? as usize;
+    let relief = match &scaled.heights {
+        // Of a round thing that lies turned only a part shows the same print, and the rest is not where it says.
+        Some(heights) if has_outline && flatness >= FLAT && compared_px as f32 >= MOST_ALIKE * scaled.area_px as f32 => {
+            relief(heights, &scaled.mask, &reference.cutout, &work_from_reference)?
+        }
+        _ => None,
+    };
     let agreement = agreement(item, scaled, consensus, &rim)?;
     let turn_rad = cutout_from_reference[(1, 0)].atan2(cutout_from_reference[(0, 0)]) as f32;
     Ok(Some(Comparison {

@@ -63,7 +63,7 @@ impl Relief {
     /// [0, 1]: how far the shape is from the reference's.
     pub fn score(&self) -> f32 {
         let weight = |p: &Place| p.share * (p.by_mm.abs() / (2.0 * self.limit_mm)).min(2.0);
-        let changed: f32 = self.places.iter().map(weight).sum();
+        let changed = self.places.iter().map(weight).fold(0.0, |sum, w| sum + w);
         changed / (changed + HALF_SHARE)
     }
 

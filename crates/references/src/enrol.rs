@@ -29,13 +29,20 @@ pub(crate) struct Derived {
 }
 
 impl Store {
-    /// Adds a reference; when this returns it is on the disk. `options` are those that its features are kept for.
+    /// Adds a reference; when this returns it is on the disk. `options` are those that its features are kept for. A picture that is
+    /// enrolled already takes the heights from the new one where a person brings it and it has none.
     ///
     /// # Errors
     /// When the name is not a product's, the picture is enrolled already, or the gallery cannot be written.
     pub fn enrol(&mut self, new: &NewReference, options: &FeatureOptions) -> Result<ReferenceRecord, StoreError> {
         let derived = self.derive(new, options)?;
-        self.write(|statements| insert(statements, new, derived))
+        let heights = derived.heights.clone().filter(|_| new.origin == Origin::Enrolled);
+        let done = self.write(|statements| insert(statements, new, derived));
+        if let (Err(StoreError::Duplicate { product, name }), Some(heights)) = (&done, heights) {
+            let fill = "UPDATE pictures SET depth = ?3 WHERE product = ?1 AND name = ?2 AND depth IS NULL AND origin = 'enrolled'";
+            self.write(|statements| statements.execute(fill, &[product.into(), name.into(), Value::Blob(heights)]).map(drop))?;
+        }
+        done
     }
 
     /// What takes time, and needs no transaction.
