@@ -7,9 +7,8 @@ use anyhow::Result;
 use bag::{ImportOptions, Info, Report, Severity};
 use captures::Options;
 use clap::{Args, Subcommand};
-use indicatif::ProgressBar;
 
-use super::table;
+use super::{progress, table};
 
 const INFO_EXAMPLES: &str = "\
 Examples:
@@ -113,7 +112,7 @@ fn import(args: ImportArgs) -> Result<ExitCode> {
     let find =
         Options { color_glob: args.color_glob, depth_glob: args.depth_glob, depth_unit_m: args.depth_unit, fx_fy_cx_cy: args.intrinsics };
     let captures = captures::discover(&args.folder, &find)?;
-    let bar = ProgressBar::new(captures.len() as u64);
+    let bar = progress::bar(captures.len(), "captures");
     let imported = bag::import(&captures, &args.output, &ImportOptions::default(), |name| {
         bar.set_message(name.to_owned());
         bar.inc(1);

@@ -9,13 +9,13 @@ use anyhow::{Context as _, Result, ensure};
 use captures::load_rgbd;
 use clap::Args;
 use datasets::{Format, Sample, Shared, SharedCamera, Split};
-use indicatif::{ProgressBar, ProgressStyle};
 use inspection::{EmptyTray, EngineKind, ItemFinder, ModelInput, SegmentationParams, model_inputs};
 use rayon::prelude::*;
 use vision::Rect;
 
 use super::arrays::{Npy, field};
 use super::listed::{self, Job};
+use super::progress;
 
 /// Channels of `inputs.npy`; docs/model-contract.md says what each is.
 const CHANNELS: usize = 6;
@@ -70,10 +70,7 @@ pub fn run(args: &CropsArgs) -> Result<ExitCode> {
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let finder = ItemFinder::load(EngineKind::default())?;
     let mut out = Output::new(args)?;
-    let bar = ProgressBar::new(jobs.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} captures, {per_sec}, {eta} left") {
-        bar.set_style(style);
-    }
+    let bar = progress::bar(jobs.len(), "captures");
     let mut without = 0;
     for batch in jobs.chunks(BATCH) {
         let rows: Result<Vec<Vec<Row>>> = batch.par_iter().map(|job| cut(job, trays.get(job.sample.camera), &finder, args.side)).collect();

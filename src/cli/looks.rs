@@ -9,7 +9,6 @@ use anyhow::{Context as _, Result, ensure};
 use captures::load_rgbd;
 use clap::Args;
 use datasets::{Format, Sample, SharedCamera, Split};
-use indicatif::{ProgressBar, ProgressStyle};
 use inspection::{EMBEDDING_CHANNELS, EmptyTray, SegmentationParams, embedding_input, segment};
 use matching::{CUTOUT_MARGIN, Cutout, Gallery, GalleryOptions};
 use rayon::prelude::*;
@@ -19,6 +18,7 @@ use super::crops::empty_trays;
 use super::eval::{PRODUCT, pristine};
 use super::gallery::find_product;
 use super::listed;
+use super::progress;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -72,10 +72,7 @@ pub fn run(args: &LooksArgs) -> Result<ExitCode> {
     let mut looks = Npy::create(&args.out.join("looks.npy"), vec![EMBEDDING_CHANNELS, args.side, args.side])?;
     let mut table = BufWriter::new(File::create(args.out.join("looks.csv"))?);
     writeln!(table, "product,family,source,kind,id,camera,damaged")?;
-    let bar = ProgressBar::new(samples.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} captures, {per_sec}, {eta} left") {
-        bar.set_style(style);
-    }
+    let bar = progress::bar(samples.len(), "captures");
     let source = args.dataset.file_stem().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let groups: Vec<&[Sample]> = samples.chunk_by(|a, b| a.references == b.references).collect();
     for batch in groups.chunks(2 * rayon::current_num_threads()) {
@@ -143,7 +140,7 @@ fn in_booth(sample: &Sample, tray: Option<&EmptyTray>) -> Result<Option<Cutout>>
     let depth = sample.depth.as_ref().map(|d| (d.path.as_path(), d.unit_m));
     let frame = load_rgbd(&sample.color, depth, sample.fx_fy_cx_cy)?;
     let params = SegmentationParams { one_item: sample.one_item, ..SegmentationParams::default() };
-    let found = segment(&frame, tray, &params)?;
+    let found = segment(&frame, tray, &params, None)?;
     let Some(item) = found.instances.iter().max_by_key(|i| i.area_px) else { return Ok(None) };
     let rect = item.bbox.with_margin(CUTOUT_MARGIN, frame.color.width(), frame.color.height());
     Ok(Some(Cutout::of_label(&frame.color, &found.mask, item.id, rect)?))

@@ -24,6 +24,7 @@ mod listed;
 mod looks;
 mod pairs;
 mod params;
+mod progress;
 mod provenance;
 mod run;
 mod table;

@@ -9,7 +9,6 @@ use anyhow::{Context as _, Result, ensure};
 use captures::load_rgbd;
 use clap::Args;
 use datasets::{Format, Sample, SharedCamera, Split};
-use indicatif::{ProgressBar, ProgressStyle};
 use inspection::{EmptyTray, EngineKind, Inspector, ModelChoice};
 use matching::{CUTOUT_MARGIN, Cutout, Discrepancy, Gallery, GalleryOptions, PAIR_CHANNELS, PAIR_SIDE};
 use rayon::prelude::*;
@@ -20,6 +19,7 @@ use super::crops::empty_trays;
 use super::eval::{PRODUCT, pristine};
 use super::gallery::find_product;
 use super::listed;
+use super::progress;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -81,10 +81,7 @@ pub fn run(args: &PairsArgs) -> Result<ExitCode> {
     let mut damage = Npy::create(&args.out.join("damage.npy"), vec![PAIR_SIDE, PAIR_SIDE])?;
     let mut table = BufWriter::new(File::create(args.out.join("pairs.csv"))?);
     writeln!(table, "id,item,family,material,lookalike,damaged,major,types,damage,anomaly,coverage,x,y,w,h")?;
-    let bar = ProgressBar::new(samples.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} captures, {per_sec}, {eta} left") {
-        bar.set_style(style);
-    }
+    let bar = progress::bar(samples.len(), "captures");
     let (choice, engine) = (ModelChoice::BuiltIn, EngineKind::default());
     let perception = Inspector { models: choice.load(engine)?, finder: choice.finder(engine)?, ..Inspector::default() };
     let groups: Vec<&[Sample]> = samples.chunk_by(|a, b| a.references == b.references).collect();

@@ -13,10 +13,18 @@ impl Store {
     /// # Errors
     /// When the gallery cannot be read at all.
     pub fn check(&self) -> Result<Vec<String>, StoreError> {
+        self.check_telling(&mut || {})
+    }
+
+    /// [`check`](Self::check) that calls `looked` after each picture.
+    ///
+    /// # Errors
+    /// When the gallery cannot be read at all.
+    pub fn check_telling(&self, looked: &mut dyn FnMut()) -> Result<Vec<String>, StoreError> {
         let (mut found, schema, held) = (self.tables.integrity()?, self.tables.schema(), self.tables.held()?);
         found.extend(self.read(|statements| {
             let (mut found, said) = told(statements)?;
-            let seen = pictures(statements, &said, &mut found)?;
+            let seen = pictures(statements, &said, &mut found, looked)?;
             // A copy of some products has the whole history.
             let is_here = |key: &&Key| held.as_ref().is_none_or(|held| held.contains(&key.0));
             let gone = said.keys().filter(|key| !seen.contains(*key)).filter(is_here);
@@ -48,7 +56,12 @@ fn told(statements: &mut dyn Statements) -> Result<(Vec<String>, BTreeMap<Key, S
 }
 
 /// Looks at every picture; which there are.
-fn pictures(statements: &mut dyn Statements, said: &BTreeMap<Key, State>, found: &mut Vec<String>) -> Result<BTreeSet<Key>, StoreError> {
+fn pictures(
+    statements: &mut dyn Statements,
+    said: &BTreeMap<Key, State>,
+    found: &mut Vec<String>,
+    looked: &mut dyn FnMut(),
+) -> Result<BTreeSet<Key>, StoreError> {
     let mut seen = BTreeSet::new();
     let query = "SELECT product, name, picture, mask, sha256, state, depth FROM pictures ORDER BY id";
     statements.each(query, &[], &mut |row| {
@@ -64,6 +77,7 @@ fn pictures(statements: &mut dyn Statements, said: &BTreeMap<Key, State>, found:
             found.push(format!("{full_name}: its state does not follow from the history"));
         }
         seen.insert(key);
+        looked();
         Ok(())
     })?;
     Ok(seen)

@@ -8,10 +8,10 @@ use booth::{Booth, BoothSpec, Capture, KaputtType, Part, Reference, Truth};
 use clap::Args;
 use datasets::{Column, SHARED_FILE, Shared, SharedCamera, Split, TableWriter};
 use image::GrayImage;
-use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use vision::{LabelMask, Rect, RgbdFrame};
 
+use super::super::progress;
 use super::files::{bit_of, damage_png, depth_png, gray16, jpeg};
 
 /// Quality of the colour pictures, as cameras in cells write them.
@@ -124,10 +124,7 @@ pub fn run(args: &GenerateArgs) -> Result<ExitCode> {
 }
 
 fn write_captures(booth: &Booth, args: &GenerateArgs) -> Result<Vec<Row>> {
-    let bar = ProgressBar::new(args.items as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} captures, {per_sec}, {eta} left") {
-        bar.set_style(style);
-    }
+    let bar = progress::bar(args.items, "captures");
     let materials: std::collections::BTreeMap<String, String> =
         booth.products().into_iter().map(|p| (p.name.clone(), p.family.material().to_owned())).collect();
     let mut rows = Vec::with_capacity(args.items);
@@ -232,7 +229,7 @@ fn write_references(booth: &Booth, rows: &[Row], args: &GenerateArgs) -> Result<
     let mut products: Vec<&str> = rows.iter().map(|r| r.product.as_str()).collect();
     products.sort_unstable();
     products.dedup();
-    let bar = ProgressBar::new(products.len() as u64);
+    let bar = progress::bar(products.len(), "products");
     let mut views = std::collections::BTreeMap::new();
     for product in products {
         let references = booth.references(product, args.views)?;

@@ -10,13 +10,13 @@ use clap::Args;
 use datasets::{Column, SHARED_FILE, Shared, Split, TableWriter};
 use image::imageops::{FilterType, replace, resize};
 use image::{Rgb, RgbImage};
-use indicatif::{ProgressBar, ProgressStyle};
 use injection::{InjectionError, Operator, Twins, inject};
-use inspection::{SegmentationParams, segment};
+use inspection::{EngineKind, ItemFinder, SegmentationParams, segment};
 use rayon::prelude::*;
 use vision::{ColorImage, LabelMask, Rect, RgbdFrame};
 
 use super::super::listed::{self, Job};
+use super::super::progress;
 use super::files::{bit_of, damage_png, depth_png, gray16, jpeg};
 
 /// Depth is written in tenths of a millimetre: no capture loses precision, up to 6.5 m.
@@ -120,17 +120,15 @@ fn part(file: &Path, part: &str) -> Result<BTreeSet<String>> {
 }
 
 fn write_pairs(jobs: &[Job], args: &InjectArgs) -> Result<Vec<Pair>> {
-    let bar = ProgressBar::new(jobs.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} captures, {per_sec}, {eta} left") {
-        bar.set_style(style);
-    }
+    let bar = progress::bar(jobs.len(), "captures");
     let every = (jobs.len() * args.copies / args.sheet_pairs.max(1)).max(1);
     let with_depth: BTreeMap<&PathBuf, &Job> = jobs.iter().filter(|j| j.sample.depth.is_some()).map(|j| (&j.sample.color, j)).collect();
+    let finder = ItemFinder::load(EngineKind::default())?;
     let numbered: Vec<(usize, &Job)> = jobs.iter().enumerate().collect();
     let mut pairs = Vec::new();
     for batch in numbered.chunks(BATCH) {
         let made: Result<Vec<Vec<Pair>>> =
-            batch.par_iter().map(|(n, job)| pairs_of(job, *n, with_depth.get(&job.sample.color).copied(), every, args)).collect();
+            batch.par_iter().map(|job| pairs_of(*job, with_depth.get(&job.1.sample.color).copied(), &finder, every, args)).collect();
         pairs.extend(made?.into_iter().flatten());
         bar.inc(batch.len() as u64);
     }
@@ -139,11 +137,11 @@ fn write_pairs(jobs: &[Job], args: &InjectArgs) -> Result<Vec<Pair>> {
 }
 
 /// The items of a capture, as the cell finds them. `with_depth` is the same capture with its depth, which shows items better.
-fn items_of(job: &Job, with_depth: Option<&Job>) -> Result<Option<(LabelMask, Vec<u16>)>> {
+fn items_of(job: &Job, with_depth: Option<&Job>, finder: &ItemFinder) -> Result<Option<(LabelMask, Vec<u16>)>> {
     let sample = &job.sample;
     let (frame, tray) = with_depth.unwrap_or(job).load()?;
     let params = SegmentationParams { one_item: sample.one_item, ..SegmentationParams::default() };
-    let found = segment(&frame, tray.as_ref(), &params).with_context(|| format!("sample `{}`", sample.id))?;
+    let found = segment(&frame, tray.as_ref(), &params, Some(finder)).with_context(|| format!("sample `{}`", sample.id))?;
     let picture = f64::from(frame.color.width()) * f64::from(frame.color.height());
     // Without depth a table and a shelf look like items: what reaches the border, or is not in the middle, is left alone.
     let trusted = |item: &&inspection::Instance| {
@@ -167,10 +165,16 @@ fn is_central(mask: &LabelMask, label: u16) -> bool {
 }
 
 /// All pairs of one capture.
-fn pairs_of(job: &Job, number: usize, with_depth: Option<&Job>, every: usize, args: &InjectArgs) -> Result<Vec<Pair>> {
+fn pairs_of(
+    (number, job): (usize, &Job),
+    with_depth: Option<&Job>,
+    finder: &ItemFinder,
+    every: usize,
+    args: &InjectArgs,
+) -> Result<Vec<Pair>> {
     let sample = &job.sample;
     let (frame, _) = job.load()?;
-    let Some((mask, labels)) = items_of(job, with_depth)? else { return Ok(Vec::new()) };
+    let Some((mask, labels)) = items_of(job, with_depth, finder)? else { return Ok(Vec::new()) };
     let mut pairs = Vec::new();
     for copy in 0..args.copies {
         // Each kind comes in turn, over all captures.

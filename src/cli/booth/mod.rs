@@ -9,7 +9,6 @@ use bag::{BagWriter, IMPORT_EPOCH_NS, QosProfile, WriterOptions};
 use booth::{Booth, BoothSpec, Capture};
 use clap::{Args, Subcommand};
 use image::RgbImage;
-use indicatif::ProgressBar;
 use intact_msgs::msg::ItemArrival;
 use ros_interfaces::builtin_interfaces::msg::Time;
 use ros_interfaces::std_msgs::msg::Header;
@@ -17,7 +16,7 @@ use ros_interfaces::tf2_msgs::msg::TFMessage;
 use serde::{Deserialize, Serialize};
 use vision::RgbdFrame;
 
-use super::table;
+use super::{progress, table};
 use crate::cell::arrival_of;
 
 mod files;
@@ -173,7 +172,7 @@ fn write_bag(booth: &Booth, args: &BagArgs) -> Result<SceneTruth> {
         transforms.push(vision::pose::transform_to_ros(tray, &format!("{}_color_optical_frame", camera_name(camera)), &pose));
     }
     writer.write("/tf_static", QosProfile::LATCHED, lead, &TFMessage { transforms })?;
-    let bar = ProgressBar::new(args.items as u64);
+    let bar = progress::bar(args.items, "items");
     let mut items = Vec::with_capacity(args.items);
     for first in (0..args.items).step_by(BATCH) {
         for capture in booth.captures(first..(first + BATCH).min(args.items)) {
@@ -243,7 +242,7 @@ fn item_truth(capture: &Capture) -> ItemTruth {
 
 fn write_references(booth: &Booth, dir: &Path) -> Result<()> {
     let products = booth.products();
-    let bar = ProgressBar::new(products.len() as u64);
+    let bar = progress::bar(products.len(), "products");
     for product in products {
         let folder = dir.join(&product.name);
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;

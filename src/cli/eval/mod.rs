@@ -12,7 +12,6 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
 use datasets::{Format, Sample, Split};
-use indicatif::{ProgressBar, ProgressStyle};
 use inspection::{Comparer, DEFAULT_DAMAGE_THRESHOLD, EngineKind, InspectionParams, Inspector, ModelChoice};
 use matching::MIN_PICTURES;
 
@@ -20,7 +19,7 @@ use figures::Figures;
 use judge::{Judge, Verdict, chosen};
 pub(super) use judge::{PRODUCT, pristine};
 
-use super::table;
+use super::{progress, table};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -112,10 +111,7 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
     let comparer = (args.references == References::Auto).then(|| Comparer::load(args.engine)).transpose()?;
     let mut judge = Judge::new(&args.dataset, args.format, shared, inspector, comparer)?
         .with_most_references(args.most_references.unwrap_or(usize::MAX));
-    let bar = ProgressBar::new(samples.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} samples, {per_sec}, {eta} left") {
-        bar.set_style(style);
-    }
+    let bar = progress::bar(samples.len(), "samples");
     let mut verdicts: Vec<Verdict> = Vec::with_capacity(samples.len());
     for sample in &samples {
         verdicts.push(judge.judge(sample).with_context(|| format!("sample `{}`", sample.id))?);

@@ -13,6 +13,7 @@ use serde_json::json;
 use vision::HeightMap;
 
 use super::Common;
+use crate::cli::progress;
 
 /// One line a picture: what `import` needs to enrol it as it was.
 const LIST: &str = "references.jsonl";
@@ -69,7 +70,9 @@ impl Kept {
 pub fn export(args: &ExportArgs) -> Result<ExitCode> {
     let store = args.common.read()?;
     let mut list = Vec::new();
-    for product in store.products()? {
+    let products = store.products()?;
+    let bar = progress::bar(products.iter().map(|p| p.active as usize).sum(), "pictures");
+    for product in products {
         let active = store.references(&product.product)?.into_iter().filter(|r| r.state == State::Active);
         let mut taken = BTreeSet::new();
         for record in active {
@@ -82,8 +85,10 @@ pub fn export(args: &ExportArgs) -> Result<ExitCode> {
                 write(&args.folder.join(path), &pictures::encode_heights(map).map_err(anyhow::Error::msg)?)?;
             }
             list.push(serde_json::to_string(&Kept::of(record, file, heights))? + "\n");
+            bar.inc(1);
         }
     }
+    bar.finish_and_clear();
     write(&args.folder.join(LIST), list.concat().as_bytes())?;
     if args.common.json {
         say!("{}", json!({"folder": args.folder, "written": list.len()}));

@@ -1,5 +1,6 @@
 //! What the gallery says of pictures.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -15,6 +16,7 @@ use serde::Serialize;
 use vision::Rect;
 
 use super::{Common, exit_code};
+use crate::cli::progress;
 
 #[derive(Debug, Args)]
 pub struct IdentifyArgs {
@@ -56,6 +58,13 @@ struct IdentifyLine {
     error: Option<String>,
 }
 
+impl fmt::Display for IdentifyLine {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let best: Vec<String> = self.ranking.iter().take(3).map(|r| format!("{} {:.2}", r.product, r.score)).collect();
+        write!(f, "{}: {} ({})", self.image.display(), self.decision, best.join(", "))
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct FindingLine {
     kind: &'static str,
@@ -86,6 +95,14 @@ struct VerifyLine {
     error: Option<String>,
 }
 
+impl fmt::Display for VerifyLine {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let score = self.anomaly_score.map_or_else(|| "not compared".to_owned(), |s| format!("anomaly {s:.2}"));
+        let findings: Vec<String> = self.findings.iter().map(|f| format!("{} {:.2}", f.kind, f.score)).collect();
+        write!(f, "{}: {score}, coverage {:.2} {}", self.image.display(), self.coverage, findings.join(", "))
+    }
+}
+
 pub fn identify(args: &IdentifyArgs) -> Result<ExitCode> {
     let candidates = (!args.candidates.is_empty()).then_some(args.candidates.as_slice());
     let gallery = load(&args.common.read()?, candidates)?;
@@ -96,6 +113,7 @@ pub fn identify(args: &IdentifyArgs) -> Result<ExitCode> {
             eprintln!("intact: not in the gallery, so never recognised: {}", missing.join(", "));
         }
     }
+    let bar = progress::bar_of_pictures(args.images.len());
     let mut failed = 0;
     for image in &args.images {
         let started = Instant::now();
@@ -107,18 +125,16 @@ pub fn identify(args: &IdentifyArgs) -> Result<ExitCode> {
             }
             Err(error) => {
                 failed += 1;
-                eprintln!("intact: {}: {error}", image.display());
+                bar.suspend(|| eprintln!("intact: {}: {error}", image.display()));
                 line.error = Some(error);
             }
         }
         line.ms = started.elapsed().as_secs_f64() * 1e3;
-        if args.common.json {
-            say!("{}", serde_json::to_string(&line)?);
-        } else if line.error.is_none() {
-            let best: Vec<String> = line.ranking.iter().take(3).map(|r| format!("{} {:.2}", r.product, r.score)).collect();
-            say!("{}: {} ({})", image.display(), line.decision, best.join(", "));
-        }
+        let told = if args.common.json { Some(serde_json::to_string(&line)?) } else { line.error.is_none().then(|| line.to_string()) };
+        bar.suspend(|| told.iter().for_each(|told| say!("{told}")));
+        bar.inc(1);
     }
+    bar.finish_and_clear();
     Ok(exit_code(failed))
 }
 
@@ -129,6 +145,7 @@ pub fn verify(args: &VerifyArgs) -> Result<ExitCode> {
     let alike = TakenAlike::of(&store, &args.product)?;
     let perception = super::perception_of_one_item()?;
     let comparer = Comparer::load(EngineKind::default())?;
+    let bar = progress::bar_of_pictures(args.images.len());
     let mut failed = 0;
     for image in &args.images {
         let started = Instant::now();
@@ -145,18 +162,15 @@ pub fn verify(args: &VerifyArgs) -> Result<ExitCode> {
             }
             Err(error) => {
                 failed += 1;
-                eprintln!("intact: {}: {error}", image.display());
+                bar.suspend(|| eprintln!("intact: {}: {error}", image.display()));
                 line.error = Some(error);
             }
         }
-        if args.common.json {
-            say!("{}", serde_json::to_string(&line)?);
-        } else if line.error.is_none() {
-            let score = line.anomaly_score.map_or_else(|| "not compared".to_owned(), |s| format!("anomaly {s:.2}"));
-            let findings: Vec<String> = line.findings.iter().map(|f| format!("{} {:.2}", f.kind, f.score)).collect();
-            say!("{}: {score}, coverage {:.2} {}", image.display(), line.coverage, findings.join(", "));
-        }
+        let told = if args.common.json { Some(serde_json::to_string(&line)?) } else { line.error.is_none().then(|| line.to_string()) };
+        bar.suspend(|| told.iter().for_each(|told| say!("{told}")));
+        bar.inc(1);
     }
+    bar.finish_and_clear();
     Ok(exit_code(failed))
 }
 

@@ -6,7 +6,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
 use clap::Args;
-use indicatif::ProgressBar;
 use matching::{Extent, GalleryOptions};
 use references::{NewReference, Origin, State, Store, StoreError};
 use serde_json::json;
@@ -14,7 +13,7 @@ use serde_json::json;
 use super::export::Kept;
 use super::sources::{self, View};
 use super::{Common, exit_code};
-use crate::cli::table;
+use crate::cli::{progress, table};
 
 #[derive(Debug, Args)]
 pub struct EnrolArgs {
@@ -107,7 +106,7 @@ pub fn enrol(args: &EnrolArgs) -> Result<ExitCode> {
     ensure!(args.design != Some(0), "--design counts from 1");
     let given: Vec<_> =
         args.paths.iter().map(|path| sources::of_product(&args.product, args.barcode.as_deref(), path)).collect::<Result<_>>()?;
-    let total = given.iter().map(|(_, n)| n).sum();
+    let total = given.iter().map(|(_, n)| *n as usize).sum();
     let state = if args.quarantine { State::Quarantined } else { State::Active };
     let views = given.into_iter().flat_map(|(views, _)| views);
     add(&args.common, views, total, &Tags { camera: &args.camera, light: &args.light, size: args.size_mm, version: args.design, state })
@@ -118,7 +117,7 @@ pub fn import(args: &ImportArgs) -> Result<ExitCode> {
     if !args.common.json {
         say!("{}: layout {layout}, {} picture(s)", args.folder.display(), found.len());
     }
-    let total = found.len() as u64;
+    let total = found.len();
     add(&args.common, found.into_iter(), total, &Tags { camera: "", light: "", size: None, version: None, state: State::Active })
 }
 
@@ -134,9 +133,9 @@ struct Tags<'a> {
 }
 
 /// Enrols picture after picture. A picture that is enrolled already is no failure: the command can be repeated.
-fn add(common: &Common, views: impl Iterator<Item = View>, total: u64, tags: &Tags) -> Result<ExitCode> {
+fn add(common: &Common, views: impl Iterator<Item = View>, total: usize, tags: &Tags) -> Result<ExitCode> {
     let mut store = common.enrolling()?;
-    let progress = if common.json { ProgressBar::hidden() } else { ProgressBar::new(total) };
+    let bar = progress::bar(total, "pictures");
     let (mut added, mut known, mut refused) = (0, 0, Vec::new());
     for view in views {
         let (from, product) = (view.from.clone(), view.product.clone());
@@ -144,29 +143,29 @@ fn add(common: &Common, views: impl Iterator<Item = View>, total: u64, tags: &Ta
             Ok(record) => {
                 added += 1;
                 if common.json {
-                    say!(
-                        "{}",
-                        json!({"picture": from, "product": record.product, "reference": record.name, "state": record.state, "features": record.features})
-                    );
+                    let line = json!({"picture": from, "product": record.product, "reference": record.name, "state": record.state, "features": record.features});
+                    bar.suspend(|| say!("{line}"));
                 }
             }
             Err(Refusal::Known(name)) => {
                 known += 1;
                 if common.json {
-                    say!("{}", json!({"picture": from, "product": product, "reference": name, "state": "known"}));
+                    let line = json!({"picture": from, "product": product, "reference": name, "state": "known"});
+                    bar.suspend(|| say!("{line}"));
                 }
             }
             Err(Refusal::Picture(reason)) => {
                 if common.json {
-                    say!("{}", json!({"picture": from, "product": product, "error": reason}));
+                    let line = json!({"picture": from, "product": product, "error": reason});
+                    bar.suspend(|| say!("{line}"));
                 }
                 refused.push(format!("{from}: {reason}"));
             }
             Err(Refusal::Store(error)) => return Err(error.into()),
         }
-        progress.inc(1);
+        bar.inc(1);
     }
-    progress.finish_and_clear();
+    bar.finish_and_clear();
     refused.iter().for_each(|line| eprintln!("intact: {line}"));
     if !common.json {
         say!("{added} reference(s) enrolled, {known} known already, {} refused; gallery {}", refused.len(), common.url()?);
@@ -324,7 +323,10 @@ fn tell_changed(common: &Common, product: &str, what: &str, changed: &[String]) 
 
 pub fn check(args: &CheckArgs) -> Result<ExitCode> {
     let store = args.common.read()?;
-    let (found, products) = (store.check()?, store.products()?);
+    let products = store.products()?;
+    let bar = progress::bar(products.iter().map(|p| (p.active + p.quarantined + p.retired + p.rejected) as usize).sum(), "pictures");
+    let found = store.check_telling(&mut || bar.inc(1))?;
+    bar.finish_and_clear();
     if args.common.json {
         say!("{}", json!({"ok": found.is_empty(), "findings": found, "products": products.len()}));
     } else {

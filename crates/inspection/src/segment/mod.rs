@@ -119,15 +119,21 @@ const SURROUNDINGS_BORDER_M: f32 = 0.3;
 /// Width of the ring of cells that counts as the border.
 const BORDER_CELLS: usize = 8;
 
-/// Finds the items in `frame`, with the empty tray's picture from the same camera when there is one.
+/// Finds the items in `frame`, with the empty tray's picture from the same camera when there is one, and with a network for what neither
+/// depth nor that picture tells.
 ///
 /// # Errors
-/// When depth or background differ in size from the colour image.
-pub fn segment(frame: &RgbdFrame, background: Option<&EmptyTray>, params: &SegmentationParams) -> Result<Segmentation, InspectionError> {
-    analyse(frame, background, params, None).map(|a| a.segmentation)
+/// When depth or background differ in size from the colour image, or the network fails.
+pub fn segment(
+    frame: &RgbdFrame,
+    background: Option<&EmptyTray>,
+    params: &SegmentationParams,
+    finder: Option<&ItemFinder>,
+) -> Result<Segmentation, InspectionError> {
+    analyse(frame, background, params, finder).map(|a| a.segmentation)
 }
 
-/// As [`segment`], with the cells; with a network for what neither depth nor a picture of the empty tray tells.
+/// As [`segment`], with the cells.
 pub(crate) fn analyse(
     frame: &RgbdFrame,
     background: Option<&EmptyTray>,
