@@ -6,7 +6,7 @@ use vision::Rect;
 
 use crate::consensus::consensus;
 use crate::features::pairs;
-use crate::gallery::MAX_RATIO;
+use crate::identify::MAX_RATIO;
 use crate::register::{MIN_AGREEING, homography, warped};
 use crate::scene::{Scene, bounds};
 use crate::{Cutout, Gallery, MatchError, cv};
