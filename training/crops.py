@@ -199,7 +199,7 @@ def doubt(rng: np.random.Generator, image: Array, colour_alone: bool) -> None:
 
 
 # Windows are cut from pictures of this side, pixels: that of whole crops, and up to what they are stored in.
-WINDOWED_SIDE = (230, 420)
+WINDOWED_SIDE = (230, 350)
 # So many of a picture.
 WINDOWS = 4
 

@@ -69,6 +69,8 @@ def main() -> None:
     net.load_state_dict(weights)
     net.eval()
     held = [crops.Folder.open(p.parent) for p in sorted(args.crops.glob("validation-*/done"))]
+    if args.with_depth and not any(row["classical"] for folder in held for row in folder.rows):
+        raise SystemExit(f"{args.crops}: no crop of its validation has depth; cut them without --colour-alone, or leave --with-depth out")
     logits, damaged = judge(net, held, args.side, colour_alone=not args.with_depth)
     net.eval()
     scale, shift = platt(logits, damaged)

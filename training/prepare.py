@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import hashlib
 import json
 import shutil
 import subprocess
@@ -24,11 +25,26 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def is_done(folder: Path, recipe: list[str]) -> bool:
+    """Whether the folder is there, made by the same recipe: crops of two recipes in one training would go unnoticed."""
+    done = folder / "done"
+    if not done.exists():
+        return False
+    if done.read_text().split("\n") != recipe:
+        raise SystemExit(f"{folder} was made otherwise (another size, number or way of finding items): delete it to make it anew")
+    return True
+
+
+def finish(folder: Path, recipe: list[str]) -> None:
+    (folder / "done").write_text("\n".join(recipe))
+
+
 def booth(intact: str, out: Path, split: str, seeds: range, items: int, side: int, *more: str, cameras: int = 1) -> None:
     """One folder of crops a seed; finished ones are kept."""
     for seed in seeds:
         crops, captures = out / f"{split}-{seed}", out / f"captures-{split}-{seed}"
-        if (crops / "done").exists():
+        recipe = [f"items {items}", f"side {side}", f"cameras {cameras}", *more]
+        if is_done(crops, recipe):
             continue
         shutil.rmtree(crops, ignore_errors=True)
         shutil.rmtree(captures, ignore_errors=True)
@@ -38,7 +54,7 @@ def booth(intact: str, out: Path, split: str, seeds: range, items: int, side: in
         subprocess.run([intact, "crops", str(captures), "--format", "booth", "--split", split, "--side", str(side),
                         "--out", str(crops), *more], check=True)
         shutil.rmtree(captures)
-        (crops / "done").touch()
+        finish(crops, recipe)
 
 
 def listed(data: Path) -> list[dict]:
@@ -71,14 +87,15 @@ def listed(data: Path) -> list[dict]:
 
 
 def real(intact: str, out: Path, data: Path, side: int) -> None:
-    if (out / "real" / "done").exists():
+    rows = listed(data)
+    recipe = [f"side {side}", "items found by the network"]
+    if is_done(out / "real", recipe):
         return
     shutil.rmtree(out / "real", ignore_errors=True)
-    rows = listed(data)
     (out / "real.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
     say(f"real goods: {len(rows)} captures")
     subprocess.run([intact, "crops", str(out / "real.jsonl"), "--side", str(side), "--out", str(out / "real")], check=True)
-    (out / "real" / "done").touch()
+    finish(out / "real", recipe)
 
 
 def wide(out: Path, side: int) -> None:
@@ -90,13 +107,15 @@ def wide(out: Path, side: int) -> None:
     import numpy as np
 
     folder = out / "wide"
-    if (folder / "done").exists() or not (out / "real" / "done").exists():
+    recipe = [f"side {side}", f"margins {WIDE}", hashlib.sha256((out / "real" / "crops.csv").read_bytes()).hexdigest()]
+    if is_done(folder, recipe):
         return
     folder.mkdir(exist_ok=True)
     captures = {row["id"]: row for row in map(json.loads, (out / "real.jsonl").read_text().splitlines()) if "depth" not in row}
     with (out / "real" / "crops.csv").open() as file:
         reader = csv.DictReader(file)
-        rows = [row for row in reader if row["id"] in captures]
+        # A capture that is there with and without depth counts once.
+        rows = [row for row in reader if row["id"] in captures and not row["classical"]]
         names = list(reader.fieldnames or [])
     inputs = np.lib.format.open_memmap(folder / "inputs.npy", "w+", np.uint8, (len(rows), 6, side, side))
     for k, row in enumerate(rows):
@@ -114,7 +133,7 @@ def wide(out: Path, side: int) -> None:
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         writer.writerows(rows)
-    (folder / "done").touch()
+    finish(folder, recipe)
 
 
 def splits() -> dict[str, str]:

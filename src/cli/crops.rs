@@ -1,5 +1,6 @@
 //! `intact crops`: what a damage model sees of each item of a data set, for training (`training/README.md`).
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -65,6 +66,9 @@ pub fn run(args: &CropsArgs) -> Result<ExitCode> {
     let (mut jobs, trays) = jobs(args)?;
     if args.colour_alone {
         jobs.iter_mut().for_each(Job::forget_depth);
+        // A capture that is listed with and without depth counts once.
+        let mut seen = BTreeSet::new();
+        jobs.retain(|job| seen.insert(job.sample.color.clone()));
     }
     ensure!(!jobs.is_empty(), "{}: it lists no capture", args.dataset.display());
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;

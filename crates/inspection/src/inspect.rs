@@ -183,14 +183,21 @@ impl Inspector {
     }
 }
 
-/// Heights of an item's box over what it lies on: the support, or the empty tray where that stands higher; lower is 1 mm.
+/// Heights of an item's box over what it lies on: the support, or the empty tray where that stands higher; lower is 1 mm. `None` where the
+/// tray's own height is not known.
 fn heights_of(cells: &Cells, item: &Instance) -> Option<HeightMap> {
     let (grid, part) = (&cells.grid, item.bbox);
-    let floor_m = cells.floor_m.as_ref().map_or(0.0, |floor| {
-        let mut under: Vec<f32> = floor.iter().zip(&cells.labels).filter(|(_, l)| **l == item.id).map(|(f, _)| *f).collect();
-        let middle = under.len() / 2;
-        if under.is_empty() { 0.0 } else { *under.select_nth_unstable_by(middle, f32::total_cmp).1 }
-    });
+    let floor_m = match &cells.floor_m {
+        Some(floor) => {
+            let mut under: Vec<f32> = floor.iter().zip(&cells.labels).filter(|(_, l)| **l == item.id).filter_map(|(f, _)| *f).collect();
+            let middle = under.len() / 2;
+            if under.is_empty() {
+                return None;
+            }
+            *under.select_nth_unstable_by(middle, f32::total_cmp).1
+        }
+        None => 0.0,
+    };
     let at = |v: u32, end: usize| (v as usize / grid.step).min(end - 1);
     let mm =
         |cell: usize| if grid.z[cell] > 0.0 { ((cells.height_m[cell] - floor_m) * 1e3).round().clamp(1.0, 65_535.0) as u16 } else { 0 };
@@ -214,6 +221,7 @@ pub fn measure_cues(
         .segmentation
         .instances
         .iter()
+        .filter(|i| !i.see_through)
         .filter_map(|i| Some((i.id, damage::measure(&Relief::of(&found.cells, i.id)?).to_vec())))
         .collect())
 }

@@ -43,7 +43,8 @@ pub fn model_inputs(
     let found = segment::analyse(frame, background, params, finder)?;
     let mask = &found.segmentation.mask;
     let of = |item: &Instance| {
-        let relief = Relief::of(&found.cells, item.id);
+        // As in an inspection: depth that sees through an item tells nothing of it.
+        let relief = Relief::of(&found.cells, item.id).filter(|_| !item.see_through);
         let view = View { frame, mask, cells: &found.cells, relief: relief.as_ref() };
         let (crop, values) = view.of(item, [6, side, side]);
         let classical = relief.as_ref().map(|r| damage::assess(r, &found.cells).overall());

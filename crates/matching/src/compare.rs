@@ -189,9 +189,10 @@ impl Gallery {
         for reference in first {
             merged.add(compare_view(item, &scaled, reference)?, reference)?;
         }
-        let has_heights = |r: &&&Reference| r.cutout.heights().is_some() && !r.is_partial;
-        // A picture without heights may be fine, and the thing pressed in all the same.
-        let is_shape_open = scaled.heights.is_some() && merged.relief.is_none() && rest.iter().any(|r| has_heights(&r));
+        let has_heights = |r: &&Reference| r.cutout.heights().is_some() && !r.is_partial;
+        // A picture may be fine, and the thing pressed in all the same; heights of round things are never compared.
+        let is_open_yet = first.iter().any(|r| !has_heights(r)) || merged.best.as_ref().is_none_or(|(best, _)| best.flatness >= FLAT);
+        let is_shape_open = scaled.heights.is_some() && merged.relief.is_none() && is_open_yet && rest.iter().any(has_heights);
         if is_shape_open || !merged.is_fine(&scaled)? {
             for compared in side_by_side(rest, |reference| compare_view(item, &scaled, reference)) {
                 let (comparison, reference) = compared?;

@@ -7,7 +7,7 @@ use matching::{EMBEDDING_LEN, Embedding, FeatureOptions, Features};
 use crate::codec::{digest, encode, encode_heights};
 use crate::folder::is_product_name;
 use crate::record::{Act, NewReference, Origin, ReferenceRecord};
-use crate::store::log;
+use crate::store::{log, state_of};
 use crate::tables::{Row, Statements, Value};
 use crate::{Store, StoreError};
 
@@ -29,8 +29,8 @@ pub(crate) struct Derived {
 }
 
 impl Store {
-    /// Adds a reference; when this returns it is on the disk. `options` are those that its features are kept for. A picture that is
-    /// enrolled already takes the heights from the new one where a person brings it and it has none.
+    /// Adds a reference; when this returns it is on the disk. `options` are those that its features are kept for. A picture that a person
+    /// enrolled already takes the heights that the same picture brings now: they may have been measured better since.
     ///
     /// # Errors
     /// When the name is not a product's, the picture is enrolled already, or the gallery cannot be written.
@@ -38,11 +38,26 @@ impl Store {
         let derived = self.derive(new, options)?;
         let heights = derived.heights.clone().filter(|_| new.origin == Origin::Enrolled);
         let done = self.write(|statements| insert(statements, new, derived));
-        if let (Err(StoreError::Duplicate { product, name }), Some(heights)) = (&done, heights) {
-            let fill = "UPDATE pictures SET depth = ?3 WHERE product = ?1 AND name = ?2 AND depth IS NULL AND origin = 'enrolled'";
-            self.write(|statements| statements.execute(fill, &[product.into(), name.into(), Value::Blob(heights)]).map(drop))?;
+        if let (Err(StoreError::Duplicate { name, .. }), Some(heights)) = (&done, heights) {
+            self.take_heights(new, name, heights)?;
         }
         done
+    }
+
+    /// Gives an enrolled picture other heights, with a line of history; nothing is written where it has these.
+    fn take_heights(&mut self, new: &NewReference, name: &str, heights: Vec<u8>) -> Result<(), StoreError> {
+        let key = [Value::from(&new.product), name.into()];
+        let query = "SELECT state, depth FROM pictures WHERE product = ?1 AND name = ?2 AND origin = 'enrolled'";
+        let known = |row: &Row| Ok((state_of(row, 0)?, row.blob(1).ok() == Some(heights.as_slice())));
+        let known = self.read(|statements| statements.first(query, &key, known))?;
+        let Some((state, _)) = known.filter(|(_, is_same)| !is_same) else { return Ok(()) };
+        let note = Act { actor: &new.added_by, action: "heights", at_ns: new.added_ns, detail: &new.provenance };
+        self.write(|statements| {
+            let [product, name_of] = key.clone();
+            statements
+                .execute("UPDATE pictures SET depth = ?3 WHERE product = ?1 AND name = ?2", &[product, name_of, Value::Blob(heights)])?;
+            log(statements, &new.product, name, state, &note)
+        })
     }
 
     /// What takes time, and needs no transaction.

@@ -117,8 +117,15 @@ fn a_copy_of_what_is_on_the_manifest(server: &support::Server) {
     // Tomorrow another product comes, which was enrolled long ago; what happens to the others is not copied.
     enrol(&mut others, &new("coffee", 9)).unwrap();
     others.set_state("tea", Some("0000"), State::Retired, ("tester", "retire", 8)).unwrap();
+    // Heights that come later come into the copy, too.
+    let mut measured = new("tea", 1);
+    let size = (measured.cutout.color().width(), measured.cutout.color().height());
+    let heights = vision::HeightMap::new(size.0, size.1, vec![30; (size.0 * size.1) as usize]).unwrap();
+    measured.cutout = measured.cutout.with_heights(Some(heights.clone())).unwrap();
+    assert!(matches!(enrol(&mut others, &measured), Err(StoreError::Duplicate { .. })));
     std::fs::write(&manifest, "tea\njam\n").unwrap();
     store.sync().unwrap();
+    assert_eq!(copied().picture("tea", "0001").unwrap().heights(), Some(&heights));
     assert_eq!(names(&copied()), ["jam/0000", "tea/0001"]);
     assert_eq!(names(&store), names(&copied()));
     assert!(copied().check().unwrap().is_empty());

@@ -51,21 +51,23 @@ fn the_same_picture_twice_and_odd_names_are_refused() {
         assert!(
             matches!(store.enrol(&new("tea", 1), &FeatureOptions::default()), Err(StoreError::Duplicate { name, .. }) if name == "0000")
         );
-        // Heights that came to be known since are kept; those that are there stay.
+        // Heights that came to be known since are kept, and better ones; what is the same is not written again.
         let heights_of = |mm: u16| {
             let NewReference { cutout, .. } = new("tea", 1);
             let (w, h) = (cutout.color().width(), cutout.color().height());
             vision::HeightMap::new(w, h, vec![mm; (w * h) as usize]).unwrap()
         };
-        for mm in [40, 50] {
+        for (mm, lines) in [(40, 2), (50, 3), (50, 3)] {
             let mut again = new("tea", 1);
             again.cutout = again.cutout.with_heights(Some(heights_of(mm))).unwrap();
             assert!(matches!(store.enrol(&again, &FeatureOptions::default()), Err(StoreError::Duplicate { .. })));
-            assert_eq!(store.picture("tea", "0000").unwrap().heights(), Some(&heights_of(40)));
+            assert_eq!(store.picture("tea", "0000").unwrap().heights(), Some(&heights_of(mm)));
+            assert_eq!(store.history(None).unwrap().len(), lines);
         }
         store.enrol(&new("coffee", 1), &FeatureOptions::default()).unwrap();
         assert!(matches!(store.enrol(&new("../tea", 1), &FeatureOptions::default()), Err(StoreError::ProductName(_))));
-        assert_eq!(store.history(None).unwrap().len(), 2);
+        assert_eq!(store.history(None).unwrap().len(), 4);
+        assert!(store.check().unwrap().is_empty());
     });
 }
 

@@ -11,7 +11,7 @@ node_kit::parameters! {
         engine: String = "tract".into(), choices ["tract", "ort"];
         /// Says what each item looks like as a vector (`ItemInstance.embedding`), for the gallery and for searching bags.
         embedding: bool = true;
-        /// Finds items by a network where there is neither depth nor a picture of the empty tray, and those that depth sees through.
+        /// Finds items by a network where there is neither depth nor a picture of the empty tray, and those that depth sees through; not with `model: classical`.
         item_network: bool = true;
         /// Above it an item is not sorted, but where the gallery takes the alarm back (`decision.explain_away`).
         damage_threshold: f64 = f64::from(inspection::DEFAULT_DAMAGE_THRESHOLD), range 0.0..=1.0, dynamic;

@@ -99,7 +99,7 @@ pub(crate) struct Cells {
     /// Height above the support, metres; 0 without depth or support.
     pub height_m: Vec<f32>,
     /// Height of the empty tray above the support, metres, where its picture has depth: what items lie on.
-    pub floor_m: Option<Vec<f32>>,
+    pub floor_m: Option<Vec<Option<f32>>>,
     /// Flat matter on the tray: colour differs from the empty tray, depth does not.
     pub stained: Vec<bool>,
     /// Mean colours, RGB.
@@ -213,7 +213,11 @@ fn from_depth(
         see_through.extend(by_network::add_unseen(&mut labels, &seen, &grid, params.one_item));
     }
     let mask = refine::to_picture(&labels, &grid, depth).ok_or(InspectionError::Empty)?;
-    let floor_m = tray.as_ref().and_then(|known| known.height_m.clone());
+    // Where the tray's picture has no depth nobody knows its floor.
+    let floor_m = tray.as_ref().and_then(|known| {
+        let (heights, z) = (known.height_m.as_ref()?, known.z_m.as_ref()?);
+        Some(heights.iter().zip(z).map(|(h, z)| (*z > 0.0).then_some(*h)).collect())
+    });
     let cells = Cells { grid, labels, height_m: found.height_m, floor_m, stained: found.stained, colors };
     Ok(finish(mask, support, cells, (background.is_some(), true), &see_through))
 }

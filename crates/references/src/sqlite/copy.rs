@@ -159,11 +159,12 @@ fn take_all(from: &mut dyn Statements, to: &mut dyn Statements, held: Option<&Pr
             continue;
         }
         let key = [Value::from(&product), Value::from(&name)];
-        let state = from.first("SELECT state FROM pictures WHERE product = ?1 AND name = ?2", &key, |row| row.text(0))?;
-        let Some(state) = state else { continue };
+        let now = "SELECT state, depth FROM pictures WHERE product = ?1 AND name = ?2";
+        let now = from.first(now, &key, |row| Ok((row.text(0)?, row.blob(1).map_or(Value::Null, |b| Value::Blob(b.to_vec())))))?;
+        let Some((state, depth)) = now else { continue };
         let [product, name] = key;
-        let update = "UPDATE pictures SET state = ?3 WHERE product = ?1 AND name = ?2";
-        if to.execute(update, &[product.clone(), name.clone(), (&state).into()])? == 0 {
+        let update = "UPDATE pictures SET state = ?3, depth = ?4 WHERE product = ?1 AND name = ?2";
+        if to.execute(update, &[product.clone(), name.clone(), (&state).into(), depth])? == 0 {
             let query = format!("SELECT {COLUMNS} FROM pictures WHERE product = ?1 AND name = ?2");
             pour(from, to, &query, &[product, name], &insert_picture())?;
         }
