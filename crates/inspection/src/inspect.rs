@@ -8,11 +8,12 @@ use crate::defect::{DEFAULT_DAMAGE_THRESHOLD, Defect};
 use crate::embedding::EmbeddingNet;
 use crate::engine::Models;
 use crate::finder::ItemFinder;
+use crate::heights;
 use crate::model_input::View;
 use crate::model_score;
 use crate::pick::{PickPoint, pick_point, size_m};
 use crate::quality::{self, Quality};
-use crate::segment::{self, Analysis, Cells, EmptyTray, Instance, SegmentationParams, SupportPlane};
+use crate::segment::{self, Analysis, EmptyTray, Instance, SegmentationParams, SupportPlane};
 
 /// Settings of an inspection.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,7 +141,7 @@ impl Inspector {
                 quality,
                 pick: measured.and_then(|r| pick_point(&found.cells, r, support)),
                 size_m: measured.map_or([0.0; 3], |r| size_m(&found.cells, r, support)),
-                heights: measured.and(support).and_then(|_| heights_of(&found.cells, instance)),
+                heights: measured.and(support).and_then(|_| heights::of_item(&found.cells, instance)),
                 embedding: embedding?,
             });
         }
@@ -181,29 +182,6 @@ impl Inspector {
         };
         (relief, assessment)
     }
-}
-
-/// Heights of an item's box over what it lies on: the support, or the empty tray where that stands higher; lower is 1 mm. `None` where the
-/// tray's own height is not known.
-fn heights_of(cells: &Cells, item: &Instance) -> Option<HeightMap> {
-    let (grid, part) = (&cells.grid, item.bbox);
-    let floor_m = match &cells.floor_m {
-        Some(floor) => {
-            let mut under: Vec<f32> = floor.iter().zip(&cells.labels).filter(|(_, l)| **l == item.id).filter_map(|(f, _)| *f).collect();
-            let middle = under.len() / 2;
-            if under.is_empty() {
-                return None;
-            }
-            *under.select_nth_unstable_by(middle, f32::total_cmp).1
-        }
-        None => 0.0,
-    };
-    let at = |v: u32, end: usize| (v as usize / grid.step).min(end - 1);
-    let mm =
-        |cell: usize| if grid.z[cell] > 0.0 { ((cells.height_m[cell] - floor_m) * 1e3).round().clamp(1.0, 65_535.0) as u16 } else { 0 };
-    let rows = (part.y..part.y + part.h).map(|y| at(y, grid.h) * grid.w);
-    let data = rows.flat_map(|row| (part.x..part.x + part.w).map(move |x| row + at(x, grid.w))).map(mm).collect();
-    HeightMap::new(part.w, part.h, data).ok()
 }
 
 /// The cues ([`crate::CUE_NAMES`]) of every item with depth, with its label in the mask: what the trees of the classical

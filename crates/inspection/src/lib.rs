@@ -16,6 +16,7 @@ mod engine;
 mod error;
 mod finder;
 mod grid;
+mod heights;
 mod inspect;
 mod model_input;
 mod model_score;
