@@ -56,15 +56,16 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=HERE.parent / "out" / "training" / "model" / "final.pt")
     parser.add_argument("--out", type=Path, default=HERE.parent / "models" / "damage" / "damage.onnx")
     parser.add_argument("--side", type=int, default=256)
-    parser.add_argument("--average", type=Path, help="weights that training started from: half and half with these, which holds better on "
+    parser.add_argument("--average", type=Path, help="weights that training started from, to be averaged with: holds better on "
                         "pictures of other kinds than those learnt from (Wortsman et al., CVPR 2022)")
+    parser.add_argument("--share", type=float, default=0.5, help="of the trained weights in that average")
     parser.add_argument("--with-depth", action="store_true", help="calibrate on crops with depth (the built-in weights score what has none)")
     args = parser.parse_args()
     saved = torch.load(args.weights, map_location="cpu")
     weights = saved["net"]
     if args.average:
         start = torch.load(args.average, map_location="cpu")["net"]
-        weights = {k: (v.float() + start[k].float()) / 2 if v.is_floating_point() else v for k, v in weights.items()}
+        weights = {k: args.share * v.float() + (1 - args.share) * start[k].float() if v.is_floating_point() else v for k, v in weights.items()}
     net = DamageNet()
     net.load_state_dict(weights)
     net.eval()
@@ -91,7 +92,7 @@ def main() -> None:
                        "found_at_threshold": round(float((calibrated[damaged] > limit).mean()), 4),
                        "alarms_at_threshold": round(float((calibrated[~damaged] > limit).mean()), 4)},
         "calibration": {"scale": round(scale, 4), "shift": round(shift - limit, 4), "prior": prior_of(-limit, float(damaged.mean()))},
-        "parameters": sum(p.numel() for p in net.parameters()), "side": args.side, "averaged": bool(args.average), "colour_alone": not args.with_depth,
+        "parameters": sum(p.numel() for p in net.parameters()), "side": args.side, "averaged": args.share if args.average else None, "colour_alone": not args.with_depth,
     }
     # What the ONNX file was made of, for check.py.
     torch.save({"net": net.state_dict()}, args.weights.with_name("released.pt"))

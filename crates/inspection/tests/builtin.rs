@@ -25,8 +25,8 @@ fn frame() -> RgbdFrame {
 }
 
 fn inspect(kind: EngineKind) -> Inspection {
-    let models = ModelChoice::BuiltIn.load(kind).unwrap();
-    Inspector { models, ..Inspector::default() }.inspect(&frame(), None, &mut |_| ()).unwrap()
+    let (models, finder) = (ModelChoice::BuiltIn.load(kind).unwrap(), ModelChoice::BuiltIn.finder(kind).unwrap());
+    Inspector { models, finder, ..Inspector::default() }.inspect(&frame(), None, &mut |_| ()).unwrap()
 }
 
 /// What PyTorch said of the same file (`training/check.py --record`).
