@@ -335,6 +335,17 @@ fn a_set_is_cut_into_what_a_model_sees() {
         assert!(place.iter().filter(|p| **p == 255).count() > 400, "{row}");
         let marked = damage[k * 4096..][..4096].iter().any(|b| *b != 0);
         assert_eq!(marked, row.split(',').nth(6) == Some("1"), "{row}");
+        assert!(!row.ends_with(','), "the classical score, of depth: {row}");
+    }
+    let colour = dir.path().join("colour");
+    let of_set = ["crops", text(&set), "--format", "booth", "--split", "train", "--side", "64"];
+    intact_ok(&[&of_set[..], &["--colour-alone", "--out", text(&colour)]].concat());
+    let table = std::fs::read_to_string(colour.join("crops.csv")).unwrap();
+    let (shape, inputs) = npy(&colour.join("inputs.npy"));
+    assert!(shape[0] >= 4 && table.lines().skip(1).all(|row| row.ends_with(',')), "{table}");
+    for item in inputs.chunks_exact(6 * 4096) {
+        let shown = |c: usize| item[c * 4096..][..4096].iter().filter(|v| **v > 0).count();
+        assert!(shown(3) + shown(4) == 0 && shown(5) > 400, "{} {} {}", shown(3), shown(4), shown(5));
     }
 }
 
