@@ -18,6 +18,8 @@ pub(crate) struct Product {
     pub identity: Identity,
     /// Columns and rows of countable units; one by one where there are none.
     pub units: [u32; 2],
+    /// The units lie elsewhere in every item.
+    pub shuffled: bool,
     /// Neck radius of a bottle as a share of the body's.
     pub neck: f32,
     /// A carton closed by two flaps with a seam (else: a folding box).
@@ -43,6 +45,7 @@ impl Product {
             size_m,
             identity,
             units,
+            shuffled: spec.shuffled_units && family == Family::MultiPack,
             neck: uniform(&mut rng, 0.3, 0.65),
             seamed: family == Family::Carton && size_m[1] > 0.1,
             faces: OnceLock::new(),

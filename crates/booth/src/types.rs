@@ -299,6 +299,8 @@ pub struct BoothSpec {
     pub clutter: bool,
     /// What the items lie on.
     pub surface: Surface,
+    /// Multi-packs hold loose pieces, which lie elsewhere in every item, in place of cans side by side.
+    pub shuffled_units: bool,
     /// Cameras that look at the tray at once, 1 … 8: the first from above, the others around it, obliquely.
     pub cameras: usize,
 }
@@ -318,6 +320,7 @@ impl Default for BoothSpec {
             damage_kinds: DamageKind::ALL.to_vec(),
             clutter: false,
             surface: Surface::Tray,
+            shuffled_units: false,
             cameras: 1,
         }
     }

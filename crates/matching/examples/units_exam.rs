@@ -1,6 +1,6 @@
-//! Measures counted units on generated packs: `cargo run -p matching --example units_exam [N] [SEED] [PRODUCTS] [others]`.
+//! Measures counted units on generated packs: `cargo run -p matching --example units_exam [N] [SEED] [PRODUCTS] [others|shuffled] [views=N]`.
 //! Blisters and trays of cans, half of them with units missing; with `others` intact products of all other families, which have
-//! nothing to be counted. Masks are the truth's. What it last printed is in the README.
+//! nothing to be counted; with `shuffled` trays of loose pieces that lie elsewhere in every item. Masks are the truth's. What it last printed is in the README.
 
 use anyhow::{Context, Result};
 use booth::{Booth, BoothSpec, DamageKind, Family};
@@ -21,8 +21,12 @@ fn main() -> Result<()> {
     let argument = |n: usize, or: u64| std::env::args().nth(n).and_then(|a| a.parse().ok()).unwrap_or(or);
     let (count, seed, products) = (argument(1, 200) as usize, argument(2, 800), argument(3, 24) as usize);
     let others = std::env::args().any(|a| a == "others");
-    let packs = [Family::Blister, Family::MultiPack];
-    let families = if others { Family::ALL.into_iter().filter(|f| !packs.contains(f)).collect() } else { packs.to_vec() };
+    let shuffled_units = std::env::args().any(|a| a == "shuffled");
+    // Three views at least must show every piece and agree on nothing but their number; in some, pieces touch.
+    let views = std::env::args().find_map(|a| a.strip_prefix("views=")?.parse().ok());
+    let least = views.unwrap_or(if shuffled_units { 6 } else { 0 });
+    let packs = if shuffled_units { vec![Family::MultiPack] } else { vec![Family::Blister, Family::MultiPack] };
+    let families = if others { Family::ALL.into_iter().filter(|f| !packs.contains(f)).collect() } else { packs };
     let spec = BoothSpec {
         seed,
         width: 1280,
@@ -31,12 +35,13 @@ fn main() -> Result<()> {
         damage_fraction: if others { 0.0 } else { 0.5 },
         families,
         damage_kinds: vec![DamageKind::MissingUnit],
+        shuffled_units,
         ..BoothSpec::default()
     };
     let booth = Booth::new(spec)?;
     let mut units = Vec::new();
     for product in booth.products() {
-        let views = booth.references(&product.name, 0)?;
+        let views = booth.references(&product.name, least)?;
         let cutouts: Vec<Cutout> = views
             .into_iter()
             .map(|view| Ok(Cutout::masked(view.color, view.mask.data().iter().map(|l| *l > 0))?.trimmed()))
@@ -92,6 +97,9 @@ fn report(family: &str, all: &[&Counted]) {
     };
     let counted = judged(&mut with.iter().map(|(c, u)| (**c, f64::from(u.score))));
     let everything = judged(&mut all.iter().map(|c| (*c, c.count.as_ref().map_or(0.0, |u| f64::from(u.score)))));
+    if all.is_empty() {
+        return;
+    }
     println!(
         "{family}: {} items, expected number right on {right}, counted {} ({} exactly, mean error {:.2} units)",
         all.len(),

@@ -148,3 +148,20 @@ fn loose_units_are_counted_wherever_they_lie() {
     assert_eq!(units.count(&bag(&[], false)).unwrap(), None);
     assert!(!self::units().are_loose());
 }
+
+#[test]
+fn pieces_that_touch_on_a_reference_are_counted_there_too() {
+    let a = [(60.0, 60.0), (120.0, 90.0), (200.0, 60.0), (240.0, 150.0), (150.0, 180.0)];
+    let b = [(50.0, 180.0), (90.0, 60.0), (150.0, 120.0), (180.0, 50.0), (250.0, 190.0)];
+    let touching = [(60.0, 100.0), (110.0, 150.0), (145.0, 150.0), (200.0, 110.0), (250.0, 60.0)];
+    let units = Units::of(&[bag(&a, false), bag(&b, false), bag(&touching, false)]).unwrap();
+    assert!(units.are_loose() && units.expected() == Some(5));
+}
+
+#[test]
+fn places_that_no_two_views_share_are_texture_unless_three_agree_on_the_number() {
+    let a = [(60.0, 60.0), (120.0, 90.0), (200.0, 60.0), (240.0, 150.0), (150.0, 180.0)];
+    let b = [(50.0, 180.0), (90.0, 60.0), (150.0, 120.0), (180.0, 50.0), (250.0, 190.0)];
+    let units = Units::of(&[bag(&a, false), bag(&b, false)]).unwrap();
+    assert_eq!((units.expected(), units.count(&bag(&a[1..], false)).unwrap()), (None, None));
+}

@@ -65,6 +65,9 @@ pub struct GenerateArgs {
     /// Pristine pictures of each product, at least; one for each side on which it comes to rest, and never fewer than three
     #[arg(long, default_value_t = 0, value_name = "N", hide_default_value = true, conflicts_with = "no_references")]
     views: usize,
+    /// Multi-packs hold loose pieces that lie elsewhere in every item, in place of cans side by side
+    #[arg(long)]
+    shuffled_units: bool,
     /// Leave out the pristine pictures of the products
     #[arg(long)]
     no_references: bool,
@@ -103,6 +106,7 @@ pub fn run(args: &GenerateArgs) -> Result<ExitCode> {
         products: args.products.unwrap_or((args.items / 8).max(24)),
         damage_fraction: args.damaged,
         cameras: args.cameras,
+        shuffled_units: args.shuffled_units,
         ..part.spec(args.seed)
     })?;
     for folder in

@@ -42,7 +42,7 @@ pub(crate) fn build(product: &Product, faces: &[Arc<Texture>], absent: &[u16], r
         Family::Can => round::can(product, faces),
         Family::Tube => round::tube(product, faces),
         Family::Blister => packs::blister(product, faces, absent),
-        Family::MultiPack => packs::multi_pack(product, faces, absent),
+        Family::MultiPack => packs::multi_pack(product, faces, absent, rng),
     }
 }
 
@@ -86,6 +86,23 @@ mod tests {
                 assert!((0.85..1.25).contains(&ratio), "{family}: {ratio} of its size along {axis}");
             }
         }
+    }
+
+    #[test]
+    fn shuffled_units_lie_elsewhere_in_every_item_and_where_they_lay_when_one_is_gone() {
+        let spec = BoothSpec { shuffled_units: true, ..plain(8, Family::MultiPack) };
+        let product = Product::new(&spec, 0);
+        let places = |item: u64, absent: &[u16]| -> Vec<(u16, [f32; 2])> {
+            let mesh = build(&product, &faces(&product, 2.0), absent, &mut stream(8, Stream::Item, item));
+            let unit = |p: &crate::mesh::Patch| if let Part::Unit(n) = p.part { Some((n, p.vertices.start)) } else { None };
+            let mut found: Vec<_> = mesh.patches.iter().filter_map(unit).collect();
+            found.dedup_by_key(|(n, _)| *n);
+            found.into_iter().map(|(n, at)| (n, [mesh.positions[at].x, mesh.positions[at].y])).collect()
+        };
+        let whole = places(1, &[]);
+        assert_eq!(whole.len() as u32, product.unit_count());
+        assert!(whole.iter().zip(places(2, &[])).all(|(a, b)| a.1 != b.1), "another item, other places");
+        assert_eq!(places(1, &[2]), whole.into_iter().filter(|(unit, _)| *unit != 2).collect::<Vec<_>>());
     }
 
     #[test]

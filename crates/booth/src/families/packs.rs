@@ -6,6 +6,7 @@ use super::{cells, round, skin};
 use crate::mesh::{Mesh, Part, Skin, V3};
 use crate::paint::{Role, Texture, face, plain};
 use crate::product::Product;
+use crate::random::{Random, uniform};
 use crate::types::Family;
 
 /// Blister: front, back, unit. Multi-pack: wall, floor, unit wall, unit lid.
@@ -20,8 +21,12 @@ pub(super) fn faces(product: &Product, texel_mm: f32) -> Vec<Texture> {
     vec![
         face(id, Role::Side, 0, [l.max(w), h * 0.4], texel_mm),
         plain([168, 130, 92], [l, w], texel_mm, 8, 7),
-        face(id, Role::Front, 1, [round, h], texel_mm),
-        plain([176, 178, 182], [40.0, 20.0], texel_mm, 160, 8),
+        if product.shuffled { plain(id.palette[2], [40.0, 20.0], texel_mm, 60, 9) } else { face(id, Role::Front, 1, [round, h], texel_mm) },
+        if product.shuffled {
+            plain(id.palette[2], [40.0, 20.0], texel_mm, 60, 10)
+        } else {
+            plain([176, 178, 182], [40.0, 20.0], texel_mm, 160, 8)
+        },
     ]
 }
 
@@ -73,8 +78,30 @@ fn pocket(mesh: &Mesh, centre: [f32; 2], size: [f32; 2]) -> Skin {
     Skin { texture: Arc::new(film), inner_rgb: below.rgb, part: Part::Trim, film: 0.7 }
 }
 
-/// A low board tray with cans; an absent can shows the floor.
-pub(super) fn multi_pack(product: &Product, faces: &[Arc<Texture>], absent: &[u16]) -> Mesh {
+/// A loose piece's radius and height, of those of a can that fills its cell.
+const LOOSE: f32 = 0.55;
+const LOOSE_HEIGHT: f32 = 0.25;
+
+/// Places of the loose pieces of one item, anywhere on the floor, none on another; some touch. Where chance finds no room they lie closer.
+fn scattered(product: &Product, radius: f32, rng: &mut Random) -> Vec<[f32; 2]> {
+    let half = [0, 1].map(|k| product.size_m[k] / 2.0 - 1.05 * radius);
+    let mut places: Vec<[f32; 2]> = Vec::new();
+    let mut apart = 2.02 * radius;
+    while places.len() < product.unit_count() as usize {
+        let found = (0..60).find_map(|_| {
+            let at = half.map(|h| uniform(rng, -h, h));
+            places.iter().all(|p| (p[0] - at[0]).hypot(p[1] - at[1]) >= apart).then_some(at)
+        });
+        match found {
+            Some(at) => places.push(at),
+            None => apart *= 0.97,
+        }
+    }
+    places
+}
+
+/// A low board tray with cans, or with loose pieces; where a unit is absent the floor shows.
+pub(super) fn multi_pack(product: &Product, faces: &[Arc<Texture>], absent: &[u16], rng: &mut Random) -> Mesh {
     let [l, w, h] = product.size_m;
     let wall = h * 0.4;
     let mut mesh = Mesh::default();
@@ -87,6 +114,14 @@ pub(super) fn multi_pack(product: &Product, faces: &[Arc<Texture>], absent: &[u1
     mesh.sheet([cells(l), cells(wall)], board(), corner + x + y + z, -x, -z);
     mesh.sheet([cells(w), cells(wall)], board(), corner + y + z, -y, -z);
     mesh.sheet([cells(w), cells(wall)], board(), corner + x + z, y, -z);
+    if product.shuffled {
+        // All places are drawn, whoever is absent: the item before the accident has the same ones.
+        let radius = product.unit_radius_m() * LOOSE;
+        for (unit, at) in (0u16..).zip(scattered(product, radius, rng)).filter(|(unit, _)| !absent.contains(unit)) {
+            round::unit_can(&mut mesh, faces, unit, V3::new(at[0], at[1], 0.002), radius, h * LOOSE_HEIGHT);
+        }
+        return mesh;
+    }
     let area = [-l / 2.0, w / 2.0, l, w];
     for unit in (0..product.unit_count() as u16).filter(|u| !absent.contains(u)) {
         let (centre, half) = cell(product, unit, area);

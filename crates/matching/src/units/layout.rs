@@ -12,6 +12,8 @@ const COUNT: std::ops::RangeInclusive<usize> = 2..=40;
 const FEW: usize = 3;
 /// A unit lies where the layout says when it is no farther off than this share of its own radius.
 pub(super) const IN_PLACE: f32 = 0.6;
+/// Two views agree about the places when at least this share of one's lies at the other's.
+const AGREES: f32 = 0.8;
 /// A place whose disc lies in the item by less than this share is hidden.
 const IN_VIEW: f32 = 0.8;
 /// A place with so much paper on it is hidden.
@@ -26,6 +28,8 @@ pub(crate) struct Layout {
     pub(super) places: Vec<[f32; 2]>,
     /// Median area of a unit as a share of the item's.
     pub(super) area_share: f32,
+    /// What has their colour, piece by piece and whatever its shape: areas as shares of the item's.
+    pub(super) blobs: Vec<f32>,
     /// What lies around the units, 8-bit Lab.
     pub(super) ground: [f32; 3],
     /// How the item lies in the reference: middle in the same units as the places, direction of its longer side in radians.
@@ -64,9 +68,19 @@ impl Layout {
             let ground = scene.around(&group, (median / std::f32::consts::PI).sqrt(), color)?;
             let (middle, turn) = scene.outline()?;
             let outline = (middle.map(|v| v / unit), turn);
-            best = Some((total, Self { color, places, area_share: median / scene.area, ground, outline }));
+            let blobs = scene.blobs(color)?.into_iter().map(|area| area / scene.area).collect();
+            best = Some((total, Self { color, places, area_share: median / scene.area, blobs, ground, outline }));
         }
         Ok(best.map(|(_, layout)| layout))
+    }
+
+    /// Whether the places are those of another view, turned, shifted and of a little other size.
+    pub(super) fn lies_as(&self, other: &Layout) -> bool {
+        let radius = (other.area_share / std::f32::consts::PI).sqrt();
+        let patches: Vec<Patch> = other.places.iter().map(|at| Patch { at: *at, area: other.area_share }).collect();
+        let laid = lay(&self.places, &patches, IN_PLACE * radius).unwrap_or_default();
+        let hits = laid.iter().filter(|v| patches.iter().any(|p| apart(p.at, **v) <= IN_PLACE * radius)).count();
+        hits as f32 >= AGREES * self.places.len().max(other.places.len()) as f32
     }
 
     pub(super) fn count(&self, scene: &Scene) -> Result<Option<UnitCount>, MatchError> {

@@ -1,17 +1,14 @@
 //! Loose units: pieces of one colour and size that lie elsewhere in every view. They are counted one by one; pieces that touch, by the
 //! area that they cover together.
 
-use opencv::core::{MatTraitConst, Point, Vector, count_non_zero};
-use opencv::imgproc;
+use opencv::core::{MatTraitConst, count_non_zero};
 use vision::Rect;
 
 use super::UnitCount;
-use super::layout::{IN_PLACE, Layout, SAME_AREA, lay};
-use super::scene::{Patch, SAME_COLOR, Scene, apart};
-use crate::{MatchError, cv};
+use super::layout::{Layout, SAME_AREA};
+use super::scene::{SAME_COLOR, Scene, distance};
+use crate::MatchError;
 
-/// Two views agree about the places when at least this share of one's lies at the other's.
-const AGREES: f32 = 0.8;
 /// So many views must show the same number elsewhere: of two, print on two faces may do so by chance.
 const VIEWS: usize = 3;
 /// So many units; trying all pairs of more takes too long.
@@ -28,23 +25,54 @@ const UNEVEN: f32 = 0.25;
 const APART: f32 = 0.9;
 const TOUCHING: f32 = 0.6;
 
-/// True when three views and more show the same number of units, of one colour and size, and no two of them agree about the places. Few
-/// units are no evidence of that: any two places can be laid over any others, and print shows two or three alike patches often.
-pub(super) fn are_loose(layouts: &[Layout]) -> bool {
-    let Some(first) = layouts.first().filter(|l| layouts.len() >= VIEWS && COUNT.contains(&l.places.len())) else { return false };
-    let are_alike = layouts.iter().all(|l| is_near(l.color, first.color) && is_alike(l.area_share / first.area_share));
-    let agree = |a: &Layout, b: &Layout| {
-        let radius = (b.area_share / std::f32::consts::PI).sqrt();
-        let patches: Vec<Patch> = b.places.iter().map(|at| Patch { at: *at, area: b.area_share }).collect();
-        let laid = lay(&a.places, &patches, IN_PLACE * radius).unwrap_or_default();
-        let hits = laid.iter().filter(|v| patches.iter().any(|p| apart(p.at, **v) <= IN_PLACE * radius)).count();
-        hits as f32 >= AGREES * b.places.len() as f32
-    };
-    are_alike && !layouts.iter().enumerate().any(|(k, a)| layouts.iter().skip(k + 1).any(|b| agree(a, b)))
+/// What views say of loose units: layouts of one colour and one size, and how many units there are. `None`: they are not loose. They are
+/// when three views and more show the same number, touching ones counted by their area, and most pairs of views do not agree about the
+/// places. Few units are no evidence of that: any two places can be laid over any others, and print shows two or three alike patches often.
+pub(super) fn agreed(layouts: &[Layout]) -> Option<(Vec<Layout>, u32)> {
+    let alike = |a: &&Layout, b: &Layout| is_near(a.color, b.color) && is_alike(a.area_share / b.area_share);
+    let group = |b: &Layout| layouts.iter().filter(|a| alike(a, b)).cloned().collect::<Vec<Layout>>();
+    let views = layouts.iter().map(group).max_by_key(Vec::len).filter(|views| views.len() >= VIEWS)?;
+    let mut areas: Vec<f32> = views.iter().map(|l| l.area_share).collect();
+    areas.sort_by(f32::total_cmp);
+    let unit = areas[areas.len() / 2];
+    let counts: Vec<u32> = views.iter().map(|l| tally(&l.blobs, unit).seen).collect();
+    let votes = |n: u32| counts.iter().filter(|c| **c == n).count();
+    let expected = counts.iter().copied().max_by_key(|n| (votes(*n), *n))?;
+    let is_agreed = votes(expected) >= VIEWS && 2 * votes(expected) > layouts.len() && COUNT.contains(&(expected as usize));
+    (is_agreed && !lie_alike(&views)).then_some((views, expected))
+}
+
+/// True when at least half of the pairs of views agree about the places: of few units some do by chance.
+fn lie_alike(views: &[Layout]) -> bool {
+    let pairs = || views.iter().enumerate().flat_map(|(k, a)| views.iter().skip(k + 1).map(move |b| (a, b)));
+    2 * pairs().filter(|(a, b)| a.lies_as(b)).count() >= pairs().count()
+}
+
+/// Pieces told by their areas.
+#[derive(Default)]
+struct Tally {
+    seen: u32,
+    /// Areas together, in units.
+    total: f32,
+    /// Of several that touch: are there any, and how many of them have an area that is no whole number of units.
+    touching: bool,
+    uneven: u32,
+}
+
+fn tally(areas: &[f32], unit: f32) -> Tally {
+    let mut tally = Tally::default();
+    for units in areas.iter().map(|area| area / unit).filter(|units| *units >= LEAST) {
+        tally.seen += (units.round() as u32).max(1);
+        tally.total += units;
+        tally.touching |= units > TOUCHES;
+        // A piece may lie on another one.
+        tally.uneven += u32::from(units > TOUCHES && (units - units.round()).abs() > UNEVEN);
+    }
+    tally
 }
 
 fn is_near(a: [f32; 3], b: [f32; 3]) -> bool {
-    a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt() < SAME_COLOR
+    distance(&a, b) < SAME_COLOR
 }
 
 fn is_alike(ratio: f32) -> bool {
@@ -53,10 +81,10 @@ fn is_alike(ratio: f32) -> bool {
 
 /// Counts the units of an item whose layout the references do not agree about. `None`: it shows less than half of them, or is not seen as the
 /// references were.
-pub(super) fn count(layouts: &[Layout], scene: &Scene) -> Result<Option<UnitCount>, MatchError> {
+pub(super) fn count(layouts: &[Layout], expected: u32, scene: &Scene) -> Result<Option<UnitCount>, MatchError> {
     let mut best: Option<UnitCount> = None;
     for layout in layouts {
-        let Some(count) = of_color(layout, scene)? else { continue };
+        let Some(count) = of_color(layout, expected, scene)? else { continue };
         if best.as_ref().is_none_or(|b| (count.seen, b.missing.len()) > (b.seen, count.missing.len())) {
             best = Some(count);
         }
@@ -64,8 +92,8 @@ pub(super) fn count(layouts: &[Layout], scene: &Scene) -> Result<Option<UnitCoun
     Ok(best)
 }
 
-fn of_color(layout: &Layout, scene: &Scene) -> Result<Option<UnitCount>, MatchError> {
-    let (expected, of_bag) = (layout.places.len() as u32, layout.area_share * scene.area);
+fn of_color(layout: &Layout, expected: u32, scene: &Scene) -> Result<Option<UnitCount>, MatchError> {
+    let of_bag = layout.area_share * scene.area;
     // Pieces without anything around them: when some are gone, so is part of the item, and no size is left to go by.
     if layout.area_share * expected as f32 > MOST_OF_THE_ITEM {
         return Ok(None);
@@ -73,15 +101,7 @@ fn of_color(layout: &Layout, scene: &Scene) -> Result<Option<UnitCount>, MatchEr
     let mut areas: Vec<f32> = scene.patches(layout.color)?.iter().map(|p| p.area).filter(|a| is_alike(a / of_bag)).collect();
     areas.sort_by(f32::total_cmp);
     let Some(unit) = areas.get(areas.len() / 2).copied() else { return Ok(None) };
-    let (mut seen, mut total, mut touching, mut uneven) = (0u32, 0.0, false, 0u32);
-    for area in blobs(layout, scene, LEAST * unit)? {
-        let units = area / unit;
-        seen += (units.round() as u32).max(1);
-        total += units;
-        touching |= units > TOUCHES;
-        // A piece may lie on another one.
-        uneven += u32::from(units > TOUCHES && (units - units.round()).abs() > UNEVEN);
-    }
+    let Tally { seen, total, touching, uneven } = tally(&scene.blobs(layout.color)?, unit);
     if 2 * seen < expected {
         return Ok(None);
     }
@@ -100,14 +120,4 @@ fn of_color(layout: &Layout, scene: &Scene) -> Result<Option<UnitCount>, MatchEr
     };
     // Where a loose unit should lie nobody knows: anywhere in the item.
     Ok(Some(UnitCount { expected, seen, hidden, missing: vec![whole; missing as usize], score }))
-}
-
-/// Areas of what has the units' colour, in one piece each, whatever its shape.
-fn blobs(layout: &Layout, scene: &Scene, least: f32) -> Result<Vec<f32>, MatchError> {
-    let mut opened = opencv::core::Mat::default();
-    imgproc::morphology_ex_def(&scene.of_color(layout.color)?, &mut opened, imgproc::MORPH_OPEN, &cv::disc(2)?)?;
-    let mut contours = Vector::<Vector<Point>>::new();
-    imgproc::find_contours_def(&opened, &mut contours, imgproc::RETR_EXTERNAL, imgproc::CHAIN_APPROX_NONE)?;
-    let areas = contours.iter().map(|c| Ok(imgproc::contour_area_def(&c)? as f32)).collect::<Result<Vec<f32>, MatchError>>()?;
-    Ok(areas.into_iter().filter(|a| *a >= least).collect())
 }

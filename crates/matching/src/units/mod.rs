@@ -21,7 +21,8 @@ use scene::Scene;
 #[derive(Clone, Debug, Default)]
 pub struct Units {
     layouts: Vec<Layout>,
-    are_loose: bool,
+    /// How many there are, where they lie elsewhere in every view.
+    loose: Option<u32>,
 }
 
 /// How many units an item shows.
@@ -60,24 +61,31 @@ impl Units {
     }
 
     fn agreed(mut layouts: Vec<Layout>) -> Self {
+        if let Some((layouts, expected)) = loose::agreed(&layouts) {
+            return Self { layouts, loose: Some(expected) };
+        }
         // The number that most views show; a view from the side shows fewer, or something else.
         let votes = |n: usize| layouts.iter().filter(|l| l.places.len() == n).count();
         let best = layouts.iter().map(|l| l.places.len()).max_by_key(|n| (votes(*n), *n));
         // One view may show print that looks like units: two must agree.
         let agreed = best.filter(|n| votes(*n) >= 2);
         layouts.retain(|l| Some(l.places.len()) == agreed);
-        let are_loose = loose::are_loose(&layouts);
-        Self { layouts, are_loose }
+        // Two places can be laid over any others; of more, some other view must show them where this one does, or they are texture.
+        let kept: Vec<bool> =
+            layouts.iter().enumerate().map(|(k, a)| layouts.iter().enumerate().any(|(l, b)| k != l && a.lies_as(b))).collect();
+        let mut kept = kept.iter();
+        layouts.retain(|_| *kept.next().unwrap_or(&true));
+        Self { layouts, loose: None }
     }
 
     /// How many units the product has; `None`: none were found.
     pub fn expected(&self) -> Option<u32> {
-        self.layouts.first().map(|l| l.places.len() as u32)
+        self.loose.or_else(|| self.layouts.first().map(|l| l.places.len() as u32))
     }
 
     /// True when the units lie elsewhere in every view.
     pub fn are_loose(&self) -> bool {
-        self.are_loose
+        self.loose.is_some()
     }
 
     /// Counts the units of an item. `None` when the product has none, or the item shows none at all: then it lies on another
@@ -90,8 +98,8 @@ impl Units {
             return Ok(None);
         }
         let scene = Scene::of(item)?;
-        if self.are_loose {
-            return loose::count(&self.layouts, &scene);
+        if let Some(expected) = self.loose {
+            return loose::count(&self.layouts, expected, &scene);
         }
         let mut best: Option<UnitCount> = None;
         for layout in &self.layouts {

@@ -74,7 +74,7 @@ impl Scene {
     pub fn of_color(&self, color: [f32; 3]) -> Result<Mat, MatchError> {
         let mut out = Mat::new_rows_cols_with_default(self.lab.rows(), self.lab.cols(), CV_8UC1, Scalar::all(0.0))?;
         for ((out, p), m) in out.data_bytes_mut()?.iter_mut().zip(self.lab.data_typed::<Vec3b>()?).zip(self.mask.data_bytes()?) {
-            *out = if *m > 0 && distance(p, color) < SAME_COLOR { 255 } else { 0 };
+            *out = if *m > 0 && distance_of(p, color) < SAME_COLOR { 255 } else { 0 };
         }
         Ok(out)
     }
@@ -100,6 +100,15 @@ impl Scene {
             }
         }
         Ok(found)
+    }
+
+    /// Areas of what has a colour, in one piece each, whatever its shape; specks left out.
+    pub fn blobs(&self, color: [f32; 3]) -> Result<Vec<f32>, MatchError> {
+        let mut opened = Mat::default();
+        imgproc::morphology_ex_def(&self.of_color(color)?, &mut opened, imgproc::MORPH_OPEN, &cv::disc(2)?)?;
+        let mut contours = Vector::<Vector<Point>>::new();
+        imgproc::find_contours_def(&opened, &mut contours, imgproc::RETR_EXTERNAL, imgproc::CHAIN_APPROX_NONE)?;
+        contours.iter().map(|c| Ok(imgproc::contour_area_def(&c)? as f32)).collect()
     }
 
     /// The most frequent colours, in cells of 8-bit Lab.
@@ -131,7 +140,7 @@ impl Scene {
         for (i, (p, m)) in pixels.iter().zip(self.mask.data_bytes()?).enumerate() {
             let at = [(i % width) as f32, (i / width) as f32];
             let near = *m > 0 && places.iter().any(|u| apart(u.at, at) < 2.0 * radius);
-            if near && distance(p, color) >= SAME_COLOR {
+            if near && distance_of(p, color) >= SAME_COLOR {
                 (0..3).for_each(|c| seen[c].push(p[c]));
             }
         }
@@ -147,7 +156,7 @@ impl Scene {
         let mut pale = Mat::new_rows_cols_with_default(self.lab.rows(), self.lab.cols(), CV_8UC1, Scalar::all(0.0))?;
         for ((out, p), m) in pale.data_bytes_mut()?.iter_mut().zip(self.lab.data_typed::<Vec3b>()?).zip(self.mask.data_bytes()?) {
             let chroma = (i32::from(p[1]) - 128).abs().max((i32::from(p[2]) - 128).abs());
-            let is_paper = *m > 0 && p[0] >= PAPER_LIGHTNESS && chroma <= PAPER_CHROMA && distance(p, layout.ground) >= SAME_COLOR;
+            let is_paper = *m > 0 && p[0] >= PAPER_LIGHTNESS && chroma <= PAPER_CHROMA && distance_of(p, layout.ground) >= SAME_COLOR;
             *out = if is_paper { 255 } else { 0 };
         }
         let mut closed = Mat::default();
@@ -175,7 +184,7 @@ impl Scene {
             }
             inside += 1;
             let p = self.lab.at_2d::<Vec3b>(y, x)?;
-            same += u32::from(distance(p, layout.color) < SAME_COLOR);
+            same += u32::from(distance_of(p, layout.color) < SAME_COLOR);
             covered += u32::from(*paper.at_2d::<u8>(y, x)? > 0);
         }
         let share = |k: u32, of: u32| k as f32 / of.max(1) as f32;
@@ -183,9 +192,14 @@ impl Scene {
     }
 }
 
-pub(super) fn distance(p: &Vec3b, color: [f32; 3]) -> f32 {
-    let d = [0, 1, 2].map(|c| f32::from(p[c]) - color[c]);
+/// Of two colours in 8-bit Lab.
+pub(super) fn distance(a: &[f32; 3], b: [f32; 3]) -> f32 {
+    let d = [0, 1, 2].map(|c| a[c] - b[c]);
     (LIGHTNESS_WEIGHT * d[0] * d[0] * LIGHTNESS_WEIGHT + d[1] * d[1] + d[2] * d[2]).sqrt()
+}
+
+fn distance_of(p: &Vec3b, color: [f32; 3]) -> f32 {
+    distance(&[0, 1, 2].map(|c| f32::from(p[c])), color)
 }
 
 pub(super) fn apart(a: [f32; 2], b: [f32; 2]) -> f32 {
