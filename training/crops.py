@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+import cartons
 import inject
 from net import TYPES
 
@@ -198,6 +199,8 @@ def doubt(rng: np.random.Generator, image: Array, colour_alone: bool) -> None:
         image[5] = cv2.dilate(image[5], kernel, iterations=times) if rng.random() < 0.5 else cv2.erode(image[5], kernel, iterations=times)
 
 
+# Of the pictures that come twice so many are drawn boxes of board, with real print on some: no such box is among the real goods.
+DRAWN = 0.35
 # Windows are cut from pictures of this side, pixels: that of whole crops, and up to what they are stored in.
 WINDOWED_SIDE = (230, 350)
 # So many of a picture.
@@ -268,9 +271,15 @@ class Mixture:
         fit(other, side)
         return other.image
 
+    def carton(self, rng: np.random.Generator, size: int) -> Sample:
+        """A drawn box; what is printed on it and lies behind it is real."""
+        image = cartons.draw(rng, size, self.good(rng).image[:3] if rng.random() < 0.8 else None)
+        return Sample(image, np.zeros((size, size), np.uint8), scores_of([], False), True)
+
     def twins(self, rng: np.random.Generator, side: int) -> tuple[Sample, Sample]:
-        """A real picture with damage put in, and the same picture whole, with a sham, or with the damage's neat twin."""
-        sample, other = self.good(rng), self.good(rng)
+        """A real picture, or a drawn box, with damage put in, and the same picture whole, with a sham, or with the damage's neat twin."""
+        other = self.good(rng)
+        sample = self.carton(rng, other.image.shape[1]) if rng.random() < DRAWN else self.good(rng)
         move(rng, sample, side)
         fit(other, side)
         twin = Sample(sample.image.copy(), sample.bits.copy(), sample.scores.copy(), sample.masked)

@@ -11,11 +11,12 @@ import torch
 
 import crops
 from net import CHANNELS, DamageNet, Released
+from prepare import splits
 from train import auroc, judge
 
 HERE = Path(__file__).resolve().parent
-# Good items that may be sidelined at the threshold of one half.
-ALARMS = 0.01
+# Good items of booth validation that may be sidelined at the threshold of one half, and real good ones of the products that `splits.csv` keeps to tune.
+ALARMS, REAL_ALARMS = 0.01, 0.05
 
 
 def platt(logits: np.ndarray, damaged: np.ndarray) -> tuple[float, float]:
@@ -50,6 +51,15 @@ def prior_of(shift: float, share: float) -> float:
     return float(odds / (1 + odds))
 
 
+def real_goods(folder: Path) -> crops.Folder | None:
+    """Crops of undamaged real goods that neither train nor test; `None` where there are none."""
+    if not (folder / "real" / "done").exists():
+        return None
+    part, real = splits(), crops.Folder.open(folder / "real")
+    kept = [k for k, row in enumerate(real.rows) if part.get(row["item"]) == "tune"]
+    return crops.Folder(real.inputs[kept], real.damage[kept], [real.rows[k] for k in kept]) if kept else None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--crops", type=Path, default=HERE.parent / "out" / "training")
@@ -76,8 +86,13 @@ def main() -> None:
     net.eval()
     scale, shift = platt(logits, damaged)
     calibrated = scale * logits + shift
-    # The threshold stays at one half: the prior moves until it lets ALARMS of the good items through to a person.
+    # The threshold stays at one half: the prior moves until no more than those go to a person for nothing.
     limit = float(np.quantile(calibrated[~damaged], 1 - ALARMS))
+    real = real_goods(args.crops)
+    goods = scale * judge(net, [real], args.side, colour_alone=not args.with_depth)[0] + shift if real else np.zeros(0)
+    net.eval()
+    if len(goods):
+        limit = max(limit, float(np.quantile(goods, 1 - REAL_ALARMS)))
     released = Released(net, scale, shift - limit).eval()
     image = torch.zeros(1, CHANNELS, args.side, args.side)
     args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -91,6 +106,7 @@ def main() -> None:
         "validation": {"n": len(damaged), "damaged": int(damaged.sum()), "auroc": round(auroc(logits, damaged), 4),
                        "found_at_threshold": round(float((calibrated[damaged] > limit).mean()), 4),
                        "alarms_at_threshold": round(float((calibrated[~damaged] > limit).mean()), 4)},
+        "real_goods_to_tune": {"n": len(goods), "alarms_at_threshold": int((goods > limit).sum())},
         "calibration": {"scale": round(scale, 4), "shift": round(shift - limit, 4), "prior": prior_of(-limit, float(damaged.mean()))},
         "parameters": sum(p.numel() for p in net.parameters()), "side": args.side, "averaged": args.share if args.average else None, "colour_alone": not args.with_depth,
     }

@@ -14,7 +14,11 @@ from net import TYPES
 
 # How often each operator damages.
 SHARES = {"deformation": 0.27, "hole": 0.16, "tear": 0.14, "actuation": 0.1, "spillage": 0.1, "superficial": 0.13, "deconstruction": 0.1}
+# How many of the deformations are crushed corners.
+CORNERS = 0.35
 INSIDE, BESIDE = 1.0, 0.5
+# What torn board shows: brown, grey, white.
+BOARD = np.array([[0.72, 0.56, 0.4], [0.62, 0.58, 0.54], [0.93, 0.9, 0.86]], np.float32)
 HULL_RANGE_M, HEIGHT_RANGE_M = 0.05, 0.25
 Array = np.ndarray
 
@@ -108,8 +112,60 @@ def deepen(crop: Array, by_m: Array) -> None:
         crop[4] = np.clip(crop[4] - by_m / HEIGHT_RANGE_M, 0, 1)
 
 
+def corner(rng: np.random.Generator, place: Array) -> tuple[Array, Array]:
+    """A corner of the item's convex outline, (x, y), and the unit vector that leads from it into the item."""
+    outline = max(cv2.findContours((place > 0.75).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0], key=cv2.contourArea, default=None)
+    middle = np.array([place.shape[0] / 2, place.shape[0] / 2])
+    if outline is None or len(outline) < 8:
+        at = np.array(on_item(rng, place, True))
+    else:
+        hull = cv2.convexHull(outline)
+        corners = cv2.approxPolyDP(hull, 0.03 * cv2.arcLength(hull, True), True)[:, 0].astype(float)
+        middle, at = hull[:, 0].mean(0), corners[rng.integers(len(corners))]
+    return at.astype(np.float32), ((middle - at) / (np.linalg.norm(middle - at) + 1e-6)).astype(np.float32)
+
+
+def crush_corner(rng: np.random.Generator, crop: Array, neat: bool) -> Array:
+    """A corner pushed in: the outline gives way, what is behind shows, folds run from it, board may be torn open. Neat: a flat sticker over it."""
+    side, place = crop.shape[1], crop[5]
+    size = item_size(place)
+    at, inward = corner(rng, place)
+    radius = size * rng.uniform(0.18, 0.5)
+    amount = radius * rng.uniform(0.2, 0.65)
+    tone = BOARD[rng.integers(len(BOARD))][:, None, None] * rng.uniform(0.6, 1.1)
+    y, x = np.mgrid[0:side, 0:side].astype(np.float32)
+    distance = np.hypot(x - at[0], y - at[1])
+    if neat:
+        inside = soft(radius * rng.uniform(0.3, 0.7) - distance, 1.5) * (place > 0.75)
+        crop[:3] += (tone - crop[:3]) * inside * rng.uniform(0.3, 1.0)
+        return np.zeros((side, side), bool)
+    near = np.clip(1 - distance / np.float32(radius), 0, 1)
+    near = near * near * (3 - 2 * near)
+    crumple = noise(rng, side, rng.uniform(4, 10) * side / (3 * radius), 2)
+    push = np.float32(amount) * near * (1 + 0.35 * crumple)
+    aside = np.float32(0.35 * amount) * near * noise(rng, side, rng.uniform(3, 8) * side / (3 * radius), 2)
+    moved = warp(crop, -push * inward[0] - aside * inward[1], -push * inward[1] + aside * inward[0])
+    crop[:] = moved
+    crop[5] = np.where(moved[5] > 0.75, INSIDE, np.where(moved[5] > 0.25, BESIDE, 0.0))
+    item = crop[5] > 0.75
+    folds = np.abs(crumple) * near
+    crop[:3] *= 1 + (shading(rng, folds * radius * rng.uniform(0.15, 0.5), rng.uniform(0.3, 0.9)) - 1) * item
+    if rng.random() < 0.6:
+        # Board tears where it bends most: fibres at the outline, a dark gap behind them here and there.
+        outward = cv2.distanceTransform(np.pad(item.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+        ragged = noise(rng, side, side / 10)
+        rim = soft(amount * rng.uniform(0.1, 0.4) * (1 + 0.7 * ragged) - outward, 1.5) * item * (near > 0.1)
+        crop[:3] += (tone * (1 + 0.1 * ragged) - crop[:3]) * rim * rng.uniform(0.5, 1.0)
+        gap = soft((near - rng.uniform(0.15, 0.5)) * radius * (1 + 0.4 * crumple) - amount * rng.uniform(0.1, 0.6), 2.0) * item * (crumple < rng.uniform(-0.5, 0.6))
+        crop[:3] += (rng.uniform(0.03, 0.25) - crop[:3]) * gap * (1 - rim) * rng.uniform(0.6, 1.0)
+    deepen(crop, near * np.abs(1 + crumple) * rng.uniform(0.004, 0.03))
+    return item & (near > 0.2)
+
+
 def crush(rng: np.random.Generator, crop: Array, neat: bool = False) -> Array:
-    """A hollow, a pushed-in edge or folds: colour moves, shading and depth follow. Neat: a smooth swelling of the print."""
+    """A hollow, a pushed-in edge, a crushed corner or folds: colour moves, shading and depth follow. Neat: a smooth swelling of the print."""
+    if rng.random() < CORNERS:
+        return crush_corner(rng, crop, neat)
     side, place = crop.shape[1], crop[5]
     size = item_size(place)
     at = on_item(rng, place, rng.random() < 0.6)

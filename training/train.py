@@ -108,6 +108,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--side", type=int, default=96, help="side of the windows that most of the run learns from")
     parser.add_argument("--final-side", type=int, default=256, help="side of the whole crops in the last share of the run")
     parser.add_argument("--final-share", type=float, default=0.3, help="1: whole crops only, as for fine-tuning")
+    parser.add_argument("--final-windows", type=float, default=0.0, help="share of the steps of the last part of the run that still learn from windows")
     parser.add_argument("--real-share", type=float, default=0.6)
     parser.add_argument("--no-sham", action="store_true", help="ablation: damaged edits only")
     parser.add_argument("--with-depth", action="store_true", help="whole crops as they are, for a model that is asked about items with depth, too")
@@ -116,6 +117,24 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1, help="of the training itself; more than the other cores slow both down")
     parser.add_argument("--start", type=Path, help="weights to start from: fine-tuning")
     return parser.parse_args()
+
+
+def batches(args: argparse.Namespace, booth: list[crops.Folder], real: list[crops.Folder], seen: int, final: bool):
+    """Endless batches: windows, or in the last part of the run whole crops with windows between them; each with whether it is of windows."""
+    def stream(windowed: bool):
+        side, batch = (args.side, args.batch) if windowed else (args.final_side, max(1, args.batch // 8))
+        mixture = crops.Mixture(booth, real, splits(), side, args.real_share, not args.no_sham, windowed, args.with_depth)
+        drawn = seen // (2 * crops.WINDOWS if windowed else 2)
+        return iter(DataLoader(Stream(mixture, args.seed, drawn), batch_size=batch, num_workers=args.workers,
+                               prefetch_factor=3 if args.workers else None))
+
+    whole, parts = stream(False) if final else None, stream(True) if args.final_windows or not final else None
+    due = 0.0
+    while True:
+        due += args.final_windows if final else 1
+        windowed = due >= 1
+        due -= windowed
+        yield windowed, next(parts if windowed else whole)
 
 
 def main() -> None:
@@ -132,6 +151,7 @@ def main() -> None:
     if args.start:
         net.load_state_dict(torch.load(args.start, map_location=device)["net"])
     mean = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True)
+    normalised = [layer for layer in net.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
     optimiser = torch.optim.AdamW(net.parameters(), lr=args.rate, weight_decay=1e-2)
     args.out.mkdir(parents=True, exist_ok=True)
     state, seen, spent = args.out / "state.pt", 0, 0.0
@@ -155,20 +175,17 @@ def main() -> None:
 
     while progress() < 1:
         final = progress() >= 1 - args.final_share
-        side = args.final_side if final else args.side
-        batch = max(1, args.batch // 8) if final else args.batch
-        mixture = crops.Mixture(booth, real, splits(), side, args.real_share, not args.no_sham, windowed=not final, with_depth=args.with_depth)
-        drawn = seen // (2 if final else 2 * crops.WINDOWS)
-        ahead = 3 if args.workers else None
-        loader = DataLoader(Stream(mixture, args.seed, drawn), batch_size=batch, num_workers=args.workers, prefetch_factor=ahead)
         step, total = 0, 0.0
-        for image, bits, wanted, masked in loader:
+        for windowed, (image, bits, wanted, masked) in batches(args, booth, real, seen, final):
             done = progress()
             if done >= 1 or (not final and done >= 1 - args.final_share):
                 break
             for group in optimiser.param_groups:
-                group["lr"] = args.rate * min(1.0, (seen + batch) / 3000) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+                group["lr"] = args.rate * min(1.0, (seen + len(image)) / 3000) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
             image = image.to(device, memory_format=torch.channels_last)
+            # What is asked for in the end are whole crops: windows between them leave the running means alone.
+            for layer in normalised:
+                layer.momentum = 0.0 if final and windowed else 0.1
             with torch.autocast(device, torch.bfloat16):
                 maps, scores = net(image)
             loss = loss_of(maps.float(), scores.float(), bits.to(device), wanted.to(device), masked.to(device))
@@ -180,7 +197,7 @@ def main() -> None:
             seen, step, total = seen + len(image), step + 1, total + loss.item()
             bar.update(len(image))
             if step % 200 == 0:
-                bar.set_postfix(loss=f"{total / step:.3f}", side=side)
+                bar.set_postfix(loss=f"{total / step:.3f}", side=image.shape[-1])
                 keep()
                 line = {"seen": seen, "minutes": round((time.monotonic() - begun) / 60, 2), "loss": round(total / step, 4)}
                 if step % 800 == 0:
