@@ -68,6 +68,8 @@ impl OrtModel {
         let session = Session::builder(environment)
             .map_err(|e| e.to_string())
             .and_then(|b| b.with_intra_threads(cores).map_err(|e| e.to_string()))
+            // Threads that spin after a run hold the cores that the line's next step needs.
+            .and_then(|b| b.with_intra_op_spinning(false).map_err(|e| e.to_string()))
             .and_then(|b| b.with_optimization_level(GraphOptimizationLevel::All).map_err(|e| e.to_string()))
             .map_err(InspectionError::Engine)?
             .commit_from_memory(bytes)
