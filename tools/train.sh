@@ -59,7 +59,7 @@ elif [ "${1:-}" = finetune ]; then
 else
     step "what it learns from" "start again to go on; delete $OUT to begin anew" $PYTHON training/prepare.py --out "$OUT" --items "${ITEMS:-250}"
     step "training" "start again to go on where it stopped" \
-        $PYTHON training/train.py --crops "$OUT" --out "$OUT/model" --samples "${SAMPLES:-3000000}" --final-windows 0.25
+        $PYTHON training/train.py --crops "$OUT" --out "$OUT/model" --samples "${SAMPLES:-3000000}" --final-share 0.6 --final-windows 0.25
     step "ONNX" "see the message above" $PYTHON training/export.py --crops "$OUT" --weights "$OUT/model/final.pt"
     step "intact with the new weights" "the compiler's first error above names what is missing" cargo build --workspace --locked
 fi

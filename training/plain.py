@@ -76,12 +76,14 @@ class Released(nn.Module):
         return torch.sigmoid(self.net(image))
 
 
-def drawn(rng: np.random.Generator, folders: list[crops.Folder]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """A batch: pictures [N, 3, S, S], bits of the damaged pixels [N, S, S], scores [N, 8]."""
+def drawn(rng: np.random.Generator, folders: list[crops.Folder], marked: bool) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A batch: pictures [N, 3, S, S], bits of the damaged pixels [N, S, S], scores [N, 8]; `marked`: none whose damage is not marked."""
     samples = []
     while len(samples) < BATCH:
         folder = folders[rng.integers(len(folders))]
         sample = crops.load(folder, int(rng.integers(len(folder.rows))))
+        if marked and not sample.masked:
+            continue
         crops.move(rng, sample, SIDE)
         crops.expose(rng, sample.image)
         samples.append(sample)
@@ -101,13 +103,16 @@ def main() -> None:
         parser.error(f"{', '.join(missing)}: no crops.csv there; write one with `intact crops SET --format booth --out DIR`")
     torch.manual_seed(args.seed)
     rng, folders = np.random.default_rng(args.seed), [crops.Folder.open(path) for path in args.crops]
-    net = Segmenter() if args.kind == "segmenter" else Classifier()
+    marked = args.kind == "segmenter"
+    if marked and not any((folder.damage[k] & (crops.EDITED - 1)).any() for folder in folders for k in range(len(folder.rows))):
+        parser.error("no crop has marked damage (Kaputt's tables have none): a segmenter needs it, a classifier does not")
+    net = Segmenter() if marked else Classifier()
     optimiser = torch.optim.AdamW(net.parameters(), lr=RATE)
     bar, begun = tqdm(total=round(args.minutes * 60), unit="s", desc=args.kind), time.monotonic()
     while (spent := time.monotonic() - begun) < args.minutes * 60:
         for group in optimiser.param_groups:
             group["lr"] = RATE * (1 - spent / (args.minutes * 60))
-        image, bits, scores = drawn(rng, folders)
+        image, bits, scores = drawn(rng, folders, marked)
         loss = net.loss(net(image), bits, scores)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()

@@ -165,3 +165,16 @@ fn places_that_no_two_views_share_are_texture_unless_three_agree_on_the_number()
     let units = Units::of(&[bag(&a, false), bag(&b, false)]).unwrap();
     assert_eq!((units.expected(), units.count(&bag(&a[1..], false)).unwrap()), (None, None));
 }
+
+/// Beads in a row of three that touch, in the same places of every bag: places stay places where some views show fewer patches.
+#[test]
+fn a_fixed_layout_whose_units_touch_in_some_views_is_not_loose() {
+    let apart = [(60.0, 60.0), (120.0, 90.0), (200.0, 60.0), (240.0, 150.0), (150.0, 180.0)];
+    let touching = [(60.0, 60.0), (95.0, 60.0), (200.0, 60.0), (240.0, 150.0), (150.0, 180.0)];
+    let other = [(60.0, 60.0), (120.0, 90.0), (200.0, 60.0), (235.0, 60.0), (150.0, 180.0)];
+    let views = [bag(&apart, false), bag(&apart, false), bag(&touching, false), bag(&other, false), bag(&touching, true)];
+    let units = Units::of(&views).unwrap();
+    assert!(!units.are_loose() && units.expected() == Some(5));
+    let short = units.count(&bag(&apart[..4], false)).unwrap().unwrap();
+    assert!(short.missing.len() == 1 && short.missing[0].w < 100, "a place, not the whole bag: {short:?}");
+}

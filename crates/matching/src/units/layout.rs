@@ -12,6 +12,8 @@ const COUNT: std::ops::RangeInclusive<usize> = 2..=40;
 const FEW: usize = 3;
 /// A unit lies where the layout says when it is no farther off than this share of its own radius.
 pub(super) const IN_PLACE: f32 = 0.6;
+/// Places of two views are laid over one another up to this number.
+pub(super) const MOST_TRIED: usize = 15;
 /// Two views agree about the places when at least this share of one's lies at the other's.
 const AGREES: f32 = 0.8;
 /// A place whose disc lies in the item by less than this share is hidden.
@@ -74,13 +76,18 @@ impl Layout {
         Ok(best.map(|(_, layout)| layout))
     }
 
-    /// Whether the places are those of another view, turned, shifted and of a little other size.
+    /// Whether the places are those of another view, turned, shifted and of a little other size. More than [`MOST_TRIED`] are taken at their
+    /// word: trying all pairs of them takes seconds where none fits.
     pub(super) fn lies_as(&self, other: &Layout) -> bool {
+        let (fewer, more) = (self.places.len().min(other.places.len()), self.places.len().max(other.places.len()));
+        if (fewer as f32) < AGREES * more as f32 || more > MOST_TRIED {
+            return fewer == more && more > MOST_TRIED;
+        }
         let radius = (other.area_share / std::f32::consts::PI).sqrt();
         let patches: Vec<Patch> = other.places.iter().map(|at| Patch { at: *at, area: other.area_share }).collect();
         let laid = lay(&self.places, &patches, IN_PLACE * radius).unwrap_or_default();
         let hits = laid.iter().filter(|v| patches.iter().any(|p| apart(p.at, **v) <= IN_PLACE * radius)).count();
-        hits as f32 >= AGREES * self.places.len().max(other.places.len()) as f32
+        hits as f32 >= AGREES * more as f32
     }
 
     pub(super) fn count(&self, scene: &Scene) -> Result<Option<UnitCount>, MatchError> {

@@ -5,14 +5,14 @@ use opencv::core::{MatTraitConst, count_non_zero};
 use vision::Rect;
 
 use super::UnitCount;
-use super::layout::{Layout, SAME_AREA};
+use super::layout::{Layout, MOST_TRIED, SAME_AREA};
 use super::scene::{SAME_COLOR, Scene, distance};
 use crate::MatchError;
 
 /// So many views must show the same number elsewhere: of two, print on two faces may do so by chance.
 const VIEWS: usize = 3;
-/// So many units; trying all pairs of more takes too long.
-const COUNT: std::ops::RangeInclusive<usize> = 4..=15;
+/// So many units; of fewer any places can be laid over any others, of more it is not tried.
+const COUNT: std::ops::RangeInclusive<usize> = 4..=MOST_TRIED;
 /// Units that cover more of the item have nothing around them.
 const MOST_OF_THE_ITEM: f32 = 0.8;
 /// Less of a unit than this share of its area may be shine, or print; as much is a unit of which a part is seen.
@@ -26,8 +26,8 @@ const APART: f32 = 0.9;
 const TOUCHING: f32 = 0.6;
 
 /// What views say of loose units: layouts of one colour and one size, and how many units there are. `None`: they are not loose. They are
-/// when three views and more show the same number, touching ones counted by their area, and most pairs of views do not agree about the
-/// places. Few units are no evidence of that: any two places can be laid over any others, and print shows two or three alike patches often.
+/// when three views and more show the same number, touching ones counted by their area, and most pairs of those that show each of them apart
+/// do not agree about the places. Few units are no evidence of that: any two places can be laid over any others, and print shows two or three alike patches often.
 pub(super) fn agreed(layouts: &[Layout]) -> Option<(Vec<Layout>, u32)> {
     let alike = |a: &&Layout, b: &Layout| is_near(a.color, b.color) && is_alike(a.area_share / b.area_share);
     let group = |b: &Layout| layouts.iter().filter(|a| alike(a, b)).cloned().collect::<Vec<Layout>>();
@@ -39,12 +39,19 @@ pub(super) fn agreed(layouts: &[Layout]) -> Option<(Vec<Layout>, u32)> {
     let votes = |n: u32| counts.iter().filter(|c| **c == n).count();
     let expected = counts.iter().copied().max_by_key(|n| (votes(*n), *n))?;
     let is_agreed = votes(expected) >= VIEWS && 2 * votes(expected) > layouts.len() && COUNT.contains(&(expected as usize));
-    (is_agreed && !lie_alike(&views)).then_some((views, expected))
+    let (apart, touching): (Vec<_>, Vec<_>) = views
+        .into_iter()
+        .zip(counts)
+        .filter(|(_, n)| *n == expected)
+        .map(|(view, _)| view)
+        .partition(|view| view.places.len() == expected as usize);
+    (is_agreed && !lie_alike(&apart)).then(|| ([apart, touching].concat(), expected))
 }
 
-/// True when at least half of the pairs of views agree about the places: of few units some do by chance.
+/// True when at least half of the pairs of views agree about the places, of few units some do by chance; and where there is no pair to tell.
 fn lie_alike(views: &[Layout]) -> bool {
-    let pairs = || views.iter().enumerate().flat_map(|(k, a)| views.iter().skip(k + 1).map(move |b| (a, b)));
+    let asked = || views.iter().take(super::ASKED);
+    let pairs = || asked().enumerate().flat_map(|(k, a)| asked().skip(k + 1).map(move |b| (a, b)));
     2 * pairs().filter(|(a, b)| a.lies_as(b)).count() >= pairs().count()
 }
 

@@ -17,6 +17,9 @@ use crate::{Cutout, Gallery, Item, MatchError};
 pub(crate) use layout::Layout;
 use scene::Scene;
 
+/// Views that others are held against: what so many do not show, none does, and a product may have hundreds.
+const ASKED: usize = 8;
+
 /// What the references of one product say of its units.
 #[derive(Clone, Debug, Default)]
 pub struct Units {
@@ -48,7 +51,8 @@ impl UnitCount {
 }
 
 impl Units {
-    /// Looks for units in the references of a product. Empty when no two views agree about their number.
+    /// Looks for units in the references of a product. Empty when no two views agree about their number and places, and no three about
+    /// the number alone.
     ///
     /// # Errors
     /// When OpenCV fails.
@@ -60,21 +64,22 @@ impl Units {
         Ok(Self::agreed(layouts))
     }
 
-    fn agreed(mut layouts: Vec<Layout>) -> Self {
+    fn agreed(layouts: Vec<Layout>) -> Self {
         if let Some((layouts, expected)) = loose::agreed(&layouts) {
             return Self { layouts, loose: Some(expected) };
         }
-        // The number that most views show; a view from the side shows fewer, or something else.
-        let votes = |n: usize| layouts.iter().filter(|l| l.places.len() == n).count();
-        let best = layouts.iter().map(|l| l.places.len()).max_by_key(|n| (votes(*n), *n));
-        // One view may show print that looks like units: two must agree.
-        let agreed = best.filter(|n| votes(*n) >= 2);
-        layouts.retain(|l| Some(l.places.len()) == agreed);
-        // Two places can be laid over any others; of more, some other view must show them where this one does, or they are texture.
-        let kept: Vec<bool> =
-            layouts.iter().enumerate().map(|(k, a)| layouts.iter().enumerate().any(|(l, b)| k != l && a.lies_as(b))).collect();
-        let mut kept = kept.iter();
-        layouts.retain(|_| *kept.next().unwrap_or(&true));
+        // One view may show print that looks like units: another must show as many in the same places (two or three fit any others), or they
+        // are texture. Those asked are spread over all views.
+        let step = layouts.len().div_ceil(ASKED).max(1);
+        let shares = |k: usize, a: &Layout| {
+            let others = layouts.iter().enumerate().filter(|(l, b)| k != *l && a.places.len() == b.places.len());
+            others.step_by(step).any(|(_, b)| a.lies_as(b))
+        };
+        let kept: Vec<Layout> = layouts.iter().enumerate().filter(|(k, a)| shares(*k, a)).map(|(_, a)| a.clone()).collect();
+        // The number that most of them show; a view from the side shows fewer, or something else.
+        let votes = |n: usize| kept.iter().filter(|l| l.places.len() == n).count();
+        let agreed = kept.iter().map(|l| l.places.len()).max_by_key(|n| (votes(*n), *n));
+        let layouts = kept.iter().filter(|l| Some(l.places.len()) == agreed).cloned().collect();
         Self { layouts, loose: None }
     }
 
