@@ -113,7 +113,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--no-sham", action="store_true", help="ablation: damaged edits only")
     parser.add_argument("--with-depth", action="store_true", help="whole crops as they are, for a model that is asked about items with depth, too")
     parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--workers", type=int, default=1, help="processes that draw samples")
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw samples, as many for windows as for whole crops")
     parser.add_argument("--threads", type=int, default=1, help="of the training itself; more than the other cores slow both down")
     parser.add_argument("--start", type=Path, help="weights to start from: fine-tuning")
     return parser.parse_args()

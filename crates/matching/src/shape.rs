@@ -156,6 +156,7 @@ fn beyond(a: &Mat, b: &Mat, tolerance_px: i32, area_px: f32, is_extra: bool) -> 
         left.width + 2 * tolerance_px,
         left.height + 2 * tolerance_px,
     ) & opencv::core::Rect::new(0, 0, a.cols(), a.rows());
+    // Growing a part of a picture reads what lies beyond the part, so its rim is as of the whole.
     let far = outside(&Mat::roi(a, around)?, &Mat::roi(b, around)?, &cv::disc(tolerance_px)?)?;
     let mut contours = Vector::<Vector<Point>>::new();
     imgproc::find_contours_def(&far, &mut contours, imgproc::RETR_EXTERNAL, imgproc::CHAIN_APPROX_NONE)?;

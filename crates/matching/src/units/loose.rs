@@ -27,7 +27,8 @@ const TOUCHING: f32 = 0.6;
 
 /// What views say of loose units: layouts of one colour and one size, and how many units there are. `None`: they are not loose. They are
 /// when three views and more show the same number, touching ones counted by their area, and most pairs of those that show each of them apart
-/// do not agree about the places. Few units are no evidence of that: any two places can be laid over any others, and print shows two or three alike patches often.
+/// do not agree about the places. Few units are no evidence of that: any two places can be laid over any others, and print shows two or
+/// three alike patches often.
 pub(super) fn agreed(layouts: &[Layout]) -> Option<(Vec<Layout>, u32)> {
     let alike = |a: &&Layout, b: &Layout| is_near(a.color, b.color) && is_alike(a.area_share / b.area_share);
     let group = |b: &Layout| layouts.iter().filter(|a| alike(a, b)).cloned().collect::<Vec<Layout>>();
