@@ -52,11 +52,11 @@ def prior_of(shift: float, share: float) -> float:
 
 
 def real_goods(folder: Path) -> crops.Folder | None:
-    """Crops of undamaged real goods that neither train nor test; `None` where there are none."""
+    """Crops of undamaged real goods that neither train nor test, without those that the trees score by depth; `None` where there are none."""
     if not (folder / "real" / "done").exists():
         return None
     part, real = splits(), crops.Folder.open(folder / "real")
-    kept = [k for k, row in enumerate(real.rows) if part.get(row["item"]) == "tune"]
+    kept = [k for k, row in enumerate(real.rows) if part.get(row["item"]) == "tune" and not row["classical"]]
     return crops.Folder(real.inputs[kept], real.damage[kept], [real.rows[k] for k in kept]) if kept else None
 
 
@@ -87,12 +87,12 @@ def main() -> None:
     scale, shift = platt(logits, damaged)
     calibrated = scale * logits + shift
     # The threshold stays at one half: the prior moves until no more than those go to a person for nothing.
-    limit = float(np.quantile(calibrated[~damaged], 1 - ALARMS))
+    limit = float(np.quantile(calibrated[~damaged], 1 - ALARMS, method="higher"))
     real = real_goods(args.crops)
     goods = scale * judge(net, [real], args.side, colour_alone=not args.with_depth)[0] + shift if real else np.zeros(0)
     net.eval()
     if len(goods):
-        limit = max(limit, float(np.quantile(goods, 1 - REAL_ALARMS)))
+        limit = max(limit, float(np.quantile(goods, 1 - REAL_ALARMS, method="higher")))
     released = Released(net, scale, shift - limit).eval()
     image = torch.zeros(1, CHANNELS, args.side, args.side)
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -13,9 +13,9 @@ import numpy as np
 from net import TYPES
 
 # How often each operator damages.
-SHARES = {"deformation": 0.27, "hole": 0.16, "tear": 0.14, "actuation": 0.1, "spillage": 0.1, "superficial": 0.13, "deconstruction": 0.1}
-# How many of the deformations are crushed corners.
-CORNERS = 0.35
+SHARES = {"deformation": 0.31, "hole": 0.15, "tear": 0.14, "actuation": 0.09, "spillage": 0.09, "superficial": 0.13, "deconstruction": 0.09}
+# How many of the deformations are crushed corners, and how many buckle in facets, as board and stiff wrapping do.
+CORNERS, FACETED = 0.35, 0.5
 INSIDE, BESIDE = 1.0, 0.5
 # What torn board shows: brown, grey, white.
 BOARD = np.array([[0.72, 0.56, 0.4], [0.62, 0.58, 0.54], [0.93, 0.9, 0.86]], np.float32)
@@ -30,6 +30,27 @@ def noise(rng: np.random.Generator, side: int, cells: float, octaves: int = 3) -
         n = max(2, int(round(cells * 2**k)) + 1)
         total += cv2.resize(rng.standard_normal((n, n)).astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC) / 2**k
     return (total - total.mean()) / (total.std() + 1e-6)
+
+
+def facets(rng: np.random.Generator, side: int, cells: float) -> tuple[Array, Array]:
+    """A crumpled sheet: a relief of flat facets, about `cells` of them across, zero mean, unit deviation; and its creases in [0, 1].
+
+    The difference of two convex polyhedra: each the greatest of some planes.
+    """
+    n, half = int(np.clip(cells * cells / 2, 4, 40)), side // 2
+    y, x = (np.mgrid[0:half, 0:half].astype(np.float32) - half / 2) / half * 2
+    relief = np.zeros((half, half), np.float32)
+    for sign in (1, -1):
+        # Planes that touch a bowl: every one has a facet.
+        a, b = rng.uniform(-1.1, 1.1, (2, n)).astype(np.float32)
+        plane = np.full_like(relief, -np.inf)
+        for k in range(n):
+            np.maximum(plane, 2 * (a[k] * x + b[k] * y) - a[k] ** 2 - b[k] ** 2, out=plane)
+        relief += sign * plane
+    bent = np.abs(cv2.Laplacian(relief, cv2.CV_32F, ksize=1))
+    bent = np.clip(bent / (np.quantile(bent, 0.995) + 1e-6), 0, 1)
+    relief = (relief - relief.mean()) / (relief.std() + 1e-6)
+    return cv2.resize(relief, (side, side)), cv2.resize(bent, (side, side))
 
 
 def blob(rng: np.random.Generator, side: int, at: tuple[float, float], radius: float, ragged: float) -> Array:
@@ -127,7 +148,7 @@ def corner(rng: np.random.Generator, place: Array) -> tuple[Array, Array]:
 
 def crush_corner(rng: np.random.Generator, crop: Array, neat: bool) -> Array:
     """A corner pushed in: the outline gives way, what is behind shows, folds run from it, board may be torn open. Neat: a flat sticker over it."""
-    side, place = crop.shape[1], crop[5]
+    side, place = crop.shape[1], crop[5].copy()
     size = item_size(place)
     at, inward = corner(rng, place)
     radius = size * rng.uniform(0.18, 0.5)
@@ -141,15 +162,22 @@ def crush_corner(rng: np.random.Generator, crop: Array, neat: bool) -> Array:
         return np.zeros((side, side), bool)
     near = np.clip(1 - distance / np.float32(radius), 0, 1)
     near = near * near * (3 - 2 * near)
-    crumple = noise(rng, side, rng.uniform(4, 10) * side / (3 * radius), 2)
+    bumps = rng.uniform(4, 10) * side / (3 * radius)
+    creases = None
+    if rng.random() < FACETED:
+        crumple, creases = facets(rng, side, bumps)
+    else:
+        crumple = noise(rng, side, bumps, 2)
     push = np.float32(amount) * near * (1 + 0.35 * crumple)
     aside = np.float32(0.35 * amount) * near * noise(rng, side, rng.uniform(3, 8) * side / (3 * radius), 2)
     moved = warp(crop, -push * inward[0] - aside * inward[1], -push * inward[1] + aside * inward[0])
     crop[:] = moved
     crop[5] = np.where(moved[5] > 0.75, INSIDE, np.where(moved[5] > 0.25, BESIDE, 0.0))
     item = crop[5] > 0.75
-    folds = np.abs(crumple) * near
+    folds = (np.abs(crumple) if creases is None else crumple) * near
     crop[:3] *= 1 + (shading(rng, folds * radius * rng.uniform(0.15, 0.5), rng.uniform(0.3, 0.9)) - 1) * item
+    if creases is not None:
+        crease_lines(rng, crop, creases * (near > 0.1) * item)
     if rng.random() < 0.6:
         # Board tears where it bends most: fibres at the outline, a dark gap behind them here and there.
         outward = cv2.distanceTransform(np.pad(item.astype(np.uint8), 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
@@ -159,21 +187,36 @@ def crush_corner(rng: np.random.Generator, crop: Array, neat: bool) -> Array:
         gap = soft((near - rng.uniform(0.15, 0.5)) * radius * (1 + 0.4 * crumple) - amount * rng.uniform(0.1, 0.6), 2.0) * item * (crumple < rng.uniform(-0.5, 0.6))
         crop[:3] += (rng.uniform(0.03, 0.25) - crop[:3]) * gap * (1 - rim) * rng.uniform(0.6, 1.0)
     deepen(crop, near * np.abs(1 + crumple) * rng.uniform(0.004, 0.03))
-    return item & (near > 0.2)
+    # What the corner has left belongs to the damage, too.
+    return (item | (place > 0.75)) & (near > 0.2)
 
 
-def crush(rng: np.random.Generator, crop: Array, neat: bool = False) -> Array:
-    """A hollow, a pushed-in edge, a crushed corner or folds: colour moves, shading and depth follow. Neat: a smooth swelling of the print."""
-    if rng.random() < CORNERS:
+def crease_lines(rng: np.random.Generator, crop: Array, creases: Array) -> None:
+    """Print cracks bright along a crease, or the crease lies dark."""
+    crop[:3] += (rng.choice([0.9, 0.15]) - crop[:3]) * cv2.GaussianBlur(creases.astype(np.float32), (0, 0), 0.7) * rng.uniform(0.1, 0.7)
+
+
+def crush(rng: np.random.Generator, crop: Array, neat: bool = False, corners: bool = True) -> Array:
+    """A hollow, a pushed-in edge, a crushed corner or folds: colour moves, shading and depth follow. Neat: a smooth swelling of the print.
+
+    `corners`: the outline in `crop` is the item's own, so that its corners are, too.
+    """
+    if rng.random() < CORNERS and corners:
         return crush_corner(rng, crop, neat)
     side, place = crop.shape[1], crop[5]
     size = item_size(place)
     at = on_item(rng, place, rng.random() < 0.6)
-    radius = size * rng.uniform(0.1, 0.35)
+    faceted = rng.random() < FACETED
+    radius = size * (rng.uniform(0.15, 0.5) if faceted else rng.uniform(0.1, 0.35))
     field = area(rng, side, at, radius, 0.3, neat)
     inside = soft(field, radius * rng.uniform(0.3, 1.0)) * (place > 0.75)
     inside = cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 1.0)
-    folds = np.abs(noise(rng, side, rng.uniform(2, 7), 2))
+    if faceted:
+        # Flat pieces tilted against each other, in a shallow hollow.
+        buckles, creases = facets(rng, side, rng.uniform(0.7, 2.0) * side / radius)
+        folds = 0.0
+    else:
+        folds = np.abs(noise(rng, side, rng.uniform(2, 7), 2))
     relief = cv2.GaussianBlur(inside, (0, 0), 0.3 * radius) if neat else inside * (1.0 - rng.uniform(0.2, 0.8) * folds)
     amount = radius * rng.uniform(0.15, 0.5)
     gy, gx = np.gradient(relief)
@@ -183,8 +226,11 @@ def crush(rng: np.random.Generator, crop: Array, neat: bool = False) -> Array:
         # Print may be lighter or darker there, evenly; nothing gives way.
         crop[:3] *= 1 + inside * rng.uniform(-0.5, 0.4)
         return np.zeros((side, side), bool)
-    crop[:3] *= shading(rng, -relief * amount * rng.uniform(0.6, 2.0), rng.uniform(0.3, 0.9))
-    if rng.random() < 0.5:
+    crop[:3] *= shading(rng, -relief * amount * rng.uniform(0.6, 2.0) * (0.25 if faceted else 1.0), rng.uniform(0.3, 0.9))
+    if faceted:
+        crop[:3] *= 1 + (shading(rng, buckles * radius * rng.uniform(0.03, 0.15), rng.uniform(0.2, 0.7)) - 1) * inside
+        crease_lines(rng, crop, creases * inside)
+    elif rng.random() < 0.5:
         # Bent board breaks along lines: bright where the print cracks, dark beneath.
         crease = np.exp(-((folds / rng.uniform(0.04, 0.12)) ** 2)) * (inside > 0.25)
         tone = rng.choice([0.85, 0.15])
@@ -414,12 +460,12 @@ def chosen(rng: np.random.Generator) -> list[str]:
     return [str(name) for name in rng.choice(list(SHARES), n, p=list(SHARES.values()))]
 
 
-def damage(rng: np.random.Generator, crop: Array, other: Array) -> Array:
-    """Damages the crop in place; bits of Kaputt's types a pixel."""
+def damage(rng: np.random.Generator, crop: Array, other: Array, corners: bool = True) -> Array:
+    """Damages the crop in place; bits of Kaputt's types a pixel. `corners` as `crush` has it."""
     bits = np.zeros(crop.shape[1:], np.uint8)
     for name in chosen(rng):
         region = {
-            "deformation": lambda: crush(rng, crop),
+            "deformation": lambda: crush(rng, crop, corners=corners),
             "hole": lambda: hole(rng, crop, other),
             "tear": lambda: tear(rng, crop, other),
             "actuation": lambda: flap(rng, crop, other),
@@ -433,11 +479,11 @@ def damage(rng: np.random.Generator, crop: Array, other: Array) -> Array:
     return bits
 
 
-def neat_twin(rng: np.random.Generator, crop: Array, other: Array) -> None:
+def neat_twin(rng: np.random.Generator, crop: Array, other: Array, corners: bool = True) -> None:
     """What `damage` does with the same `rng`, with its content and strength, but neat; flaps and pieces become stickers."""
     for name in chosen(rng):
         if name == "deformation":
-            crush(rng, crop, True)
+            crush(rng, crop, True, corners)
         elif name == "tear":
             tear(rng, crop, other, True)
         elif name == "spillage":
@@ -449,13 +495,13 @@ def neat_twin(rng: np.random.Generator, crop: Array, other: Array) -> None:
     np.clip(crop, 0, 1, out=crop)
 
 
-def sham(rng: np.random.Generator, crop: Array, other: Array) -> None:
+def sham(rng: np.random.Generator, crop: Array, other: Array, corners: bool = True) -> None:
     """Edits the crop in place without damaging it, through the same operations."""
     side, place = crop.shape[1], crop[5]
     size = item_size(place)
     item = (place > 0.75).astype(np.float32)
     if rng.random() < 0.55:
-        neat_twin(rng, crop, other)
+        neat_twin(rng, crop, other, corners)
         if rng.random() < 0.7:
             return
     for _ in range(1 + (rng.random() < 0.4)):

@@ -147,6 +147,8 @@ def main() -> None:
     booth, real = ([crops.Folder.open(p.parent) for p in done] for done in (generated, photographed))
     held = [crops.Folder.open(p.parent) for p in sorted(args.crops.glob("validation-*/done"))]
     assert booth and held, f"{args.crops} holds no crops: run prepare.py first"
+    if (args.final_windows or args.final_share < 1) and not real and not any(folder.damage[k].any() for folder in booth for k in range(len(folder.rows))):
+        raise SystemExit(f"{args.crops}: no damage is marked there, so no windows can be cut around it; learn of whole crops (--final-share 1 --final-windows 0)")
     net = DamageNet().to(device, memory_format=torch.channels_last)
     if args.start:
         net.load_state_dict(torch.load(args.start, map_location=device)["net"])
