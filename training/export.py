@@ -15,8 +15,9 @@ from prepare import splits
 from train import auroc, judge
 
 HERE = Path(__file__).resolve().parent
-# Good items of booth validation that may be sidelined at the threshold of one half, and real good ones of the products that `splits.csv` keeps to tune.
-ALARMS, REAL_ALARMS = 0.01, 0.05
+# Good items of booth validation that may be sidelined at the threshold of one half, and real good ones of the products that `splits.csv` keeps to tune:
+# of those 5 % are allowed, but they are a few dozen crops, and other products alarm more.
+ALARMS, REAL_ALARMS = 0.01, 0.03
 
 
 def platt(logits: np.ndarray, damaged: np.ndarray) -> tuple[float, float]:
