@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import pyarrow.parquet
 
+from ranks import auroc_of
+
 LIMIT = 0.65
 GROUPS = ("colour", "edge", "jpeg", "depth")
 FOLDS, ROUNDS = 5, 4
@@ -91,11 +93,6 @@ def fit(x: Array, y: Array, ridge: float = 1.0) -> Array:
     return w
 
 
-def auroc(score: Array, damaged: Array) -> float:
-    good, bad = np.sort(score[~damaged]), score[damaged]
-    return float(((np.searchsorted(good, bad, "left") + np.searchsorted(good, bad, "right")) / 2 / len(good)).mean())
-
-
 def cross_validated(x: Array, damaged: Array, items: Array, seed: int) -> Array:
     """Each capture's log odds from a model that saw none of its item."""
     names = np.unique(items)
@@ -119,8 +116,8 @@ def audit(x: Array, damaged: Array, items: Array) -> dict:
     for _ in range(300):
         pick = np.concatenate([members[k] for k in rng.integers(len(members), size=len(members))])
         if 0 < damaged[pick].sum() < len(pick):
-            drawn.append(auroc(scores[0][pick], damaged[pick]))
-    return {"auroc": round(float(np.mean([auroc(s, damaged) for s in scores])), 4), "auroc_95": [round(float(v), 4) for v in np.percentile(drawn, [2.5, 97.5])]}
+            drawn.append(auroc_of(scores[0][pick], damaged[pick]))
+    return {"auroc": round(float(np.mean([auroc_of(s, damaged) for s in scores])), 4), "auroc_95": [round(float(v), 4) for v in np.percentile(drawn, [2.5, 97.5])]}
 
 
 def paired(x: Array, rows: list, items: Array) -> dict | None:

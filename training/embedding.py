@@ -24,7 +24,7 @@ from tqdm import tqdm
 import checkpoint
 from looks import SIDE, Batches, Set, plain, relit
 from net import Residual, conv
-from train import auroc
+from ranks import auroc_of
 
 HERE = Path(__file__).resolve().parent
 WIDTHS, DIMENSIONS = (16, 32, 64, 96), 128
@@ -142,7 +142,7 @@ def figures_of(near: np.ndarray, right: np.ndarray) -> dict:
     place = (others >= own[:, None]).sum(1)
 
     def told(which: np.ndarray) -> float:
-        return auroc(np.concatenate([own[which], wrong[which]]), np.arange(2 * len(which)) < len(which))
+        return auroc_of(np.concatenate([own[which], wrong[which]]), np.arange(2 * len(which)) < len(which))
 
     # Queries of one product are alike: products are resampled, not queries.
     rng, members = np.random.default_rng(1), [np.flatnonzero(right == p) for p in np.unique(right)]

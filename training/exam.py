@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet
 
+from ranks import auroc
+
 HERE = Path(__file__).resolve().parent
 FROZEN = HERE / "exam.json"
 # Three booths of each surface; `intact booth generate --split test` of these seeds.
@@ -162,13 +164,6 @@ def judge(args: argparse.Namespace, folder: Path, most: int | None = None, part:
     with out.open() as file:
         scores = {row["capture_id"]: float(row["pred"]) for row in csv.DictReader(file)}
     return [{**row, "score": scores[row["capture_id"]]} for row in pyarrow.parquet.read_table(folder / f"query-{part}.parquet").to_pylist()]
-
-
-def auroc(bad: np.ndarray, good: np.ndarray) -> float:
-    if not len(bad) or not len(good):
-        return float("nan")
-    order = np.sort(good)
-    return float(((np.searchsorted(order, bad, "left") + np.searchsorted(order, bad, "right")) / 2 / len(good)).mean())
 
 
 def recall_at(bad: np.ndarray, good: np.ndarray, alarms: float) -> float:

@@ -12,7 +12,8 @@ import torch
 import crops
 from net import CHANNELS, DamageNet, Released
 from prepare import splits
-from train import auroc, judge
+from ranks import auroc_of
+from train import judge
 
 HERE = Path(__file__).resolve().parent
 # Good items of booth validation that may be sidelined at the threshold of one half, and real good ones of the products that `splits.csv` keeps to tune:
@@ -104,7 +105,7 @@ def main() -> None:
     onnx.checker.check_model(model)
     figures = {
         "seed": saved.get("seed"), "samples": saved.get("seen"), "minutes": saved.get("minutes"),
-        "validation": {"n": len(damaged), "damaged": int(damaged.sum()), "auroc": round(auroc(logits, damaged), 4),
+        "validation": {"n": len(damaged), "damaged": int(damaged.sum()), "auroc": round(auroc_of(logits, damaged), 4),
                        "found_at_threshold": round(float((calibrated[damaged] > limit).mean()), 4),
                        "alarms_at_threshold": round(float((calibrated[~damaged] > limit).mean()), 4)},
         "real_goods_to_tune": {"n": len(goods), "alarms_at_threshold": int((goods > limit).sum())},

@@ -23,7 +23,7 @@ import checkpoint
 import inject
 from export import platt, prior_of
 from net import Residual, conv
-from train import auroc
+from ranks import auroc_of
 
 HERE = Path(__file__).resolve().parent
 # Of `intact pairs`, and one more: perception's score, the same everywhere.
@@ -259,8 +259,8 @@ def fit(args: argparse.Namespace, learnt: Set, held: Set) -> tuple[PairNet, int,
             args.out.parent.mkdir(parents=True, exist_ok=True)
             checkpoint.save({"net": net.state_dict(), "mean": mean.state_dict(), "optimiser": optimiser.state_dict(), "seen": seen,
                              "spent": time.monotonic() - begun, "asked": asked}, state)
-            bar.write(f"{seen} pairs, loss {total:.3f}, validation {auroc(judge(mean.module, held), held.damaged):.4f}, "
-                      f"without perception {auroc(judge(mean.module, held, False), held.damaged):.4f}")
+            bar.write(f"{seen} pairs, loss {total:.3f}, validation {auroc_of(judge(mean.module, held), held.damaged):.4f}, "
+                      f"without perception {auroc_of(judge(mean.module, held, False), held.damaged):.4f}")
     bar.close()
     return mean.module.eval(), seen, (time.monotonic() - begun) / 60
 
@@ -317,9 +317,9 @@ def main() -> None:
     difference = np.array([float(row["anomaly"]) for _, _, row in held.rows])
     figures = {
         "seed": args.seed, "samples": seen, "minutes": round(minutes, 1), "learnt_from": len(learnt.rows),
-        "validation": {"n": len(held.rows), "damaged": int(held.damaged.sum()), "auroc": round(auroc(logits, held.damaged), 4),
-                       "auroc_without_perception": round(auroc(judge(net, held, False), held.damaged), 4),
-                       "auroc_of_perception": round(auroc(perception, held.damaged), 4), "auroc_of_the_difference": round(auroc(difference, held.damaged), 4),
+        "validation": {"n": len(held.rows), "damaged": int(held.damaged.sum()), "auroc": round(auroc_of(logits, held.damaged), 4),
+                       "auroc_without_perception": round(auroc_of(judge(net, held, False), held.damaged), 4),
+                       "auroc_of_perception": round(auroc_of(perception, held.damaged), 4), "auroc_of_the_difference": round(auroc_of(difference, held.damaged), 4),
                        "found_at_threshold": round(float((calibrated[held.damaged] > limit).mean()), 4)},
         "calibration": {"scale": round(scale, 4), "shift": round(shift - limit, 4), "prior": prior_of(-limit, float(held.damaged.mean()))},
         "parameters": sum(p.numel() for p in net.parameters()),

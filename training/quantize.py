@@ -16,7 +16,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 import crops
-from train import auroc
+from ranks import auroc_of
 
 HERE = Path(__file__).resolve().parent
 
@@ -85,7 +85,7 @@ def main() -> None:
     (exact, exact_ms), (coarse, coarse_ms) = judge(args.model, images, args.threads), judge(args.out, images, args.threads)
     figures = {
         "n": len(damaged), "damaged": int(damaged.sum()), "bytes": args.out.stat().st_size,
-        "auroc_fp32": round(auroc(exact, damaged), 4), "auroc_int8": round(auroc(coarse, damaged), 4),
+        "auroc_fp32": round(auroc_of(exact, damaged), 4), "auroc_int8": round(auroc_of(coarse, damaged), 4),
         "score_apart_p99": round(float(np.quantile(np.abs(exact - coarse), 0.99)), 4),
         "ms_fp32": round(exact_ms, 2), "ms_int8": round(coarse_ms, 2), "ratio": round(exact_ms / coarse_ms, 2),
     }

@@ -22,7 +22,8 @@ import numpy as np
 
 import goods
 import tampar
-from exam import auroc, interval
+from exam import interval
+from ranks import auroc
 
 HERE = Path(__file__).resolve().parent
 # A score that moved by more is named; an AUROC that fell by more fails, and so do fewer changed ones that are compared.

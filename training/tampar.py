@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from train import auroc
+from ranks import auroc_of
 
 HERE = Path(__file__).resolve().parent
 # Row and column of each side in a map.
@@ -93,7 +93,7 @@ def really_changed(args: argparse.Namespace) -> list[tuple[str, bool, float | No
     if sheet:
         cv2.imwrite(str(args.out / "seen.png"), np.vstack(sheet))
     known = [(changed, score) for _, changed, score in found if score is not None]
-    value = auroc(np.array([s for _, s in known]), np.array([c for c, _ in known]))
+    value = auroc_of(np.array([s for _, s in known]), np.array([c for c, _ in known]))
     print(f"{len(found)} sides, {len(known)} compared; AUROC of the anomaly, changed against unchanged: {value:.3f}")
     return found
 

@@ -16,6 +16,7 @@ import checkpoint
 import crops
 from net import TYPES, DamageNet
 from prepare import splits
+from ranks import auroc_of
 
 HERE = Path(__file__).resolve().parent
 # How much more a pixel counts that was edited.
@@ -63,13 +64,6 @@ def loss_of(maps: torch.Tensor, scores: torch.Tensor, bits: torch.Tensor, wanted
     overall = F.binary_cross_entropy_with_logits(scores[:, 0], wanted[:, 0])
     types = F.binary_cross_entropy_with_logits(scores[:, 1:], wanted[:, 1:])
     return 3 * pixel + 0.3 * overlap + overall + 1.5 * types
-
-
-def auroc(scores: np.ndarray, damaged: np.ndarray) -> float:
-    order = scores.argsort(kind="stable").argsort(kind="stable") + 1
-    n = damaged.sum()
-    m = len(damaged) - n
-    return float((order[damaged].sum() - n * (n + 1) / 2) / (n * m)) if n and m else float("nan")
 
 
 @torch.no_grad()
@@ -204,7 +198,7 @@ def main() -> None:
                 line = {"seen": seen, "minutes": round((time.monotonic() - begun) / 60, 2), "loss": round(total / step, 4)}
                 if step % 800 == 0:
                     logits, damaged = judge(mean.module, held, 256, 60, colour_alone=not args.with_depth)
-                    line["validation_auroc"] = round(auroc(logits, damaged), 4)
+                    line["validation_auroc"] = round(auroc_of(logits, damaged), 4)
                 step, total = (0, 0.0) if step % 800 == 0 else (step, total)
                 log.write(json.dumps(line) + "\n")
                 log.flush()
