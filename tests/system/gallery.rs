@@ -41,7 +41,7 @@ pub struct Desk {
 
 impl Desk {
     /// Two products in folders, imported.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", dir.path().join("g.sqlite").display());
         Self::at(dir, url)
@@ -58,7 +58,7 @@ impl Desk {
         desk
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.dir.path().join(name).display().to_string()
     }
 

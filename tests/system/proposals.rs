@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::gallery::{Desk, print};
+use crate::support::{intact_ok, json_lines};
 
 /// What a cell would have put into the store: proposals of the product's own design, and a suspected new one.
 fn learn_something(desk: &Desk) {
@@ -90,4 +91,24 @@ fn proposals_are_listed_confirmed_rejected_and_rolled_back() {
         }
         assert_eq!(desk.run(&["check"])[0]["ok"], true);
     });
+}
+
+/// The whole cell with its own scorer: what that gives whole items decides whether any of them may ever propose itself.
+#[test]
+fn a_cell_that_watches_finds_whole_items_to_learn_from() {
+    let desk = Desk::new();
+    let (bag, references, truth, url) = (desk.path("scene"), desk.path("references"), desk.path("truth.json"), desk.url());
+    intact_ok(&["booth", "bag", "--seed", "41", "--items", "80", "--out", &bag, "--references", &references, "--truth", &truth]);
+    intact_ok(&["gallery", "import", &references, "--gallery", &url]);
+    intact_ok(&["run", "--bag", &bag, "--references", &url, "--lockstep", "--json", "--ros-args", "-p", "gallery:learning:=watch"]);
+    let listed = json_lines(&intact_ok(&["gallery", "proposals", "list", "--gallery", &url, "--json"]));
+    let truth: Value = serde_json::from_slice(&std::fs::read(&truth).unwrap()).unwrap();
+    let items = truth["items"].as_array().unwrap();
+    let proposed: Vec<&Value> = listed
+        .iter()
+        .filter_map(|line| line["name"].as_str()?.strip_prefix("learned-"))
+        .map(|id| items.iter().find(|i| i["item_id"] == id).expect("an item of the bag"))
+        .collect();
+    assert!(proposed.len() >= 2, "of 80 items, most of them whole, some propose themselves: {listed:?}");
+    assert!(proposed.iter().all(|item| item["gross"] != true), "no grossly damaged one does: {proposed:?}");
 }

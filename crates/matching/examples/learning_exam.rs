@@ -95,7 +95,7 @@ fn sighting(seen: &Seen) -> Sighting<'_> {
         identity: seen.identity,
         picture: &seen.picture,
         doubt: None,
-        damage: Damage { score: seen.damage, threshold: seen.threshold, map: &seen.heat },
+        damage: Damage { score: seen.damage, threshold: seen.threshold, model: "", map: &seen.heat },
     }
 }
 

@@ -107,7 +107,7 @@ impl Line {
 
     fn show(&mut self, item: &str, capture: &str, cutout: Cutout, damage: f32) -> Lesson {
         let prepared = self.shelf.values().next().unwrap().prepare(cutout).unwrap();
-        let damage = Damage { score: damage, threshold: 0.5, map: &[] };
+        let damage = Damage { score: damage, threshold: 0.5, model: "", map: &[] };
         let sighting = Sighting { item, capture, identity: 0.95, picture: &prepared, doubt: None, damage };
         self.learner.see("tea", &self.shelf, &sighting).unwrap()
     }
@@ -186,6 +186,20 @@ fn damage_that_perception_sees_is_neither_proposed_nor_a_design() {
     }
     let lesson = line.pass(&print(3), false, f32::NAN);
     assert!(matches!(lesson.screened, Some(Screened::Damaged(..))), "an impossible score is no low score");
+}
+
+#[test]
+fn a_scorer_that_doubts_everything_a_little_keeps_nothing_from_being_learned() {
+    let mut line = Line::new(Rules::default());
+    let proposed: Vec<bool> = (0..20).map(|_| line.pass(&print(3), false, 0.2).screened.is_none()).collect();
+    assert!(!proposed[0] && proposed[12..].iter().any(|p| *p), "what is usual shows only after some items: {proposed:?}");
+    let lesson = line.pass(&print(3), false, 0.24);
+    assert!(matches!(lesson.screened, Some(Screened::Damaged(..))), "more than usual: {lesson:?}");
+    let mut alarmed = Line::new(Rules::default());
+    for _ in 0..30 {
+        let lesson = alarmed.pass(&print(3), false, 0.3);
+        assert!(matches!(lesson.screened, Some(Screened::Damaged(..))), "half of the threshold is too much, however usual: {lesson:?}");
+    }
 }
 
 #[test]

@@ -207,6 +207,7 @@ impl Case<'_> {
             damage: Damage {
                 score: instance.damage_score.max(self.inspection.damage_score),
                 threshold: self.inspection.damage_threshold,
+                model: &self.inspection.model,
                 map: heat.as_ref().map_or(&[], HeatMap::data),
             },
         };

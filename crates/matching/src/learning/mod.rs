@@ -26,6 +26,7 @@
 mod design;
 mod picture;
 mod proposals;
+mod usual;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -35,6 +36,7 @@ use design::Watch;
 pub use picture::Sample;
 use picture::Seen;
 use proposals::Quarantine;
+use usual::Usual;
 
 /// Items remembered a product, so that none counts twice.
 const REMEMBERED: usize = 256;
@@ -48,8 +50,10 @@ pub struct Rules {
     pub min_coverage: f32,
     /// A proposal differs by no more than this from its pristine references.
     pub max_score: f32,
-    /// A proposal's damage score may reach this share of perception's threshold.
+    /// A proposal's damage score may reach this share of perception's threshold …
     pub damage_share: f32,
+    /// … and, where the scorer gives higher ones to what comes anyway, the middle of its scores of late, up to this share.
+    pub usual_share: f32,
     /// Two proposals agree when they differ by no more than this …
     pub agree_score: f32,
     /// … and contradict each other above this.
@@ -83,6 +87,7 @@ impl Default for Rules {
             min_coverage: 0.4,
             max_score: 0.1,
             damage_share: 0.1,
+            usual_share: 0.5,
             agree_score: 0.35,
             contradict_score: 0.6,
             sightings: 2,
@@ -106,6 +111,8 @@ pub struct Damage<'a> {
     pub score: f32,
     /// Above it the item is damaged.
     pub threshold: f32,
+    /// Who says so: scores of different scorers are not compared.
+    pub model: &'a str,
     /// Perception's map, a value a pixel of the item's cutout; empty when there is none.
     pub map: &'a [f32],
 }
@@ -247,12 +254,13 @@ struct Memory {
 pub struct Learner {
     rules: Rules,
     products: BTreeMap<String, Memory>,
+    usual: Usual,
 }
 
 impl Learner {
     /// Knows nothing yet; [`Learner::restore`] tells it what waits in quarantine.
     pub fn new(rules: Rules) -> Self {
-        Self { rules, products: BTreeMap::new() }
+        Self { rules, products: BTreeMap::new(), usual: Usual::default() }
     }
 
     /// The rules in force.
@@ -297,6 +305,8 @@ impl Learner {
         if !memory.is_new(sighting) {
             return screened(Screened::SeenBefore);
         }
+        let most_damage = self.usual.most(&sighting.damage, &self.rules);
+        self.usual.note(&sighting.damage);
         if let Some(why) = sighting.doubt {
             return screened(Screened::Doubted(why));
         }
@@ -314,7 +324,7 @@ impl Learner {
         let mut lesson = Lesson::default();
         lesson.steps.extend(memory.watch.see(product, shelf, &seen, &self.rules)?);
         lesson.alike = memory.watch.alike;
-        lesson.screened = seen.screened(&self.rules);
+        lesson.screened = seen.screened(most_damage, &self.rules);
         if lesson.screened.is_none() {
             let (steps, why) = memory.quarantine.see(product, shelf, &seen, &self.rules)?;
             lesson.steps.extend(steps);

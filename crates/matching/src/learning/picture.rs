@@ -60,11 +60,10 @@ impl<'a> Seen<'a> {
         }))
     }
 
-    /// Why it cannot be proposed.
-    pub fn screened(&self, rules: &Rules) -> Option<Screened> {
-        let most = self.damage.threshold * rules.damage_share;
-        if self.damage.score.is_nan() || self.damage.score > most {
-            return Some(Screened::Damaged(self.damage.score, most));
+    /// Why it cannot be proposed; its damage score may be `most_damage`.
+    pub fn screened(&self, most_damage: f32, rules: &Rules) -> Option<Screened> {
+        if self.damage.score.is_nan() || self.damage.score > most_damage {
+            return Some(Screened::Damaged(self.damage.score, most_damage));
         }
         if self.difference.score > rules.max_score {
             return Some(Screened::Differs(self.difference.score));
