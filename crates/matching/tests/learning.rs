@@ -138,6 +138,20 @@ fn a_proposal_waits_for_independent_items() {
 }
 
 #[test]
+fn an_item_too_doubtful_to_be_learned_may_speak_for_another() {
+    let mut line = Line::new(Rules { sightings: 2, ..Rules::default() });
+    assert!(line.pass(&print(3), false, 0.03).screened.is_none());
+    for damage in [0.3, 0.3, 0.2] {
+        let lesson = line.pass(&print(3), false, damage);
+        assert!(matches!(lesson.screened, Some(Screened::Damaged(..))) && promoted(&lesson).is_empty(), "{lesson:?}");
+    }
+    let second = line.pass(&print(3), false, 0.2);
+    assert!(matches!(second.screened, Some(Screened::Damaged(..))));
+    assert_eq!(promoted(&second), ["item-1"], "two agree whose score is at most half of the threshold: {second:?}");
+    assert!(line.learner.waiting() == 0, "and none of them is proposed");
+}
+
+#[test]
 fn without_a_person_nothing_is_used_when_only_people_may_confirm() {
     let mut line = Line::new(Rules { sightings: 0, ..Rules::default() });
     assert!((0..8).all(|_| promoted(&line.pass(&print(3), false, 0.03)).is_empty()));
@@ -220,6 +234,16 @@ fn a_new_design_is_raised_within_30_items_and_ordinary_items_raise_none() {
     for n in 0..30 {
         assert!(!opens(&line.pass(&redesigned(3), false, 0.03)), "item {n} after it was refused");
     }
+}
+
+#[test]
+fn a_sticker_that_some_items_bear_is_no_new_design() {
+    let raised = |bears: fn(u32) -> bool| {
+        let mut line = Line::new(Rules::default());
+        (0..70).find(|n| opens(&line.pass(&if bears(*n) { redesigned(3) } else { print(3) }, false, 0.03)))
+    };
+    assert_eq!(raised(|n| n % 5 < 2), None, "two in five bear it, the others show the place as it was");
+    assert!(raised(|n| n % 5 < 4).is_some(), "four in five do: the new print has come, and the old one is not yet gone");
 }
 
 #[test]

@@ -15,13 +15,15 @@
 //! 2. *What was not compared is not learned.* Only the compared part of the picture becomes the reference; damage on a
 //!    face that no reference shows stays outside, and so does everything near the outline, where packages give way first.
 //! 3. *Perception has to see nothing.* A proposal needs a damage score of a tenth of the threshold at most.
-//! 4. *Others have to see the same.* Several independent items must agree with the proposal, and few may contradict it.
+//! 4. *Others have to see the same.* Several independent items must agree with the proposal, and few may contradict it. They
+//!    fit the pristine references themselves, and perception's score of them is at most half of the threshold.
 //!
 //! What separates a new print from the same damage many times, which both show as the same change on many items: damage
 //! raises perception's score and its map lies where the change is; it sits at the outline (corners and edges give way
 //! first), print reaches far inside; and under fixed lamps the shade of a dent stays with the lamp while print turns with
-//! the item, so that items in different turns agree about print and not about dents. All three must speak for print. Even
-//! then the new design only waits beside the old one.
+//! the item, so that items in different turns agree about print and not about dents. All three must speak for print, and
+//! of the items that show the place more must bear the change than do not: tape and labels come on some of a product.
+//! Even then the new design only waits beside the old one.
 
 mod design;
 mod picture;
@@ -329,6 +331,9 @@ impl Learner {
             let (steps, why) = memory.quarantine.see(product, shelf, &seen, &self.rules)?;
             lesson.steps.extend(steps);
             lesson.screened = why;
+        } else if seen.screened(self.rules.usual_share * sighting.damage.threshold, &self.rules).is_none() {
+            // Too doubtful to be learned, not to speak of those that wait: half of all whole items are.
+            lesson.steps.extend(memory.quarantine.hear(product, shelf, &seen, &self.rules)?);
         }
         Ok(lesson)
     }

@@ -18,6 +18,13 @@ struct Proposal {
     contradicting: BTreeSet<String>,
 }
 
+/// The proposals that an item agrees with, and those that it contradicts.
+#[derive(Debug, Default)]
+struct Votes {
+    agreeing: BTreeSet<String>,
+    contradicting: BTreeSet<String>,
+}
+
 /// The proposals of one product.
 #[derive(Debug, Default)]
 pub(super) struct Quarantine {
@@ -49,26 +56,40 @@ impl Quarantine {
 
     /// An item that passed the screening: it votes on what waits, and becomes a proposal itself.
     pub fn see(&mut self, product: &str, shelf: &Shelf, seen: &Seen, rules: &Rules) -> Result<(Vec<Step>, Option<Screened>), MatchError> {
-        let mut steps = Vec::new();
-        let (mut agreeing, mut contradicting) = (BTreeSet::new(), BTreeSet::new());
+        let Some((mut steps, votes)) = self.vote(product, seen, rules)? else {
+            return Ok((Vec::new(), Some(Screened::SeenBefore)));
+        };
+        let screened = self.propose(product, shelf, seen, rules, votes, &mut steps)?;
+        self.settle(product, shelf, rules, &mut steps)?;
+        Ok((steps, screened))
+    }
+
+    /// An item that votes only.
+    pub fn hear(&mut self, product: &str, shelf: &Shelf, seen: &Seen, rules: &Rules) -> Result<Vec<Step>, MatchError> {
+        let Some((mut steps, _)) = self.vote(product, seen, rules)? else { return Ok(Vec::new()) };
+        self.settle(product, shelf, rules, &mut steps)?;
+        Ok(steps)
+    }
+
+    /// What the item says of those that wait; `None` when it has been heard before.
+    fn vote(&mut self, product: &str, seen: &Seen, rules: &Rules) -> Result<Option<(Vec<Step>, Votes)>, MatchError> {
+        let (mut steps, mut votes) = (Vec::new(), Votes::default());
         for proposal in self.waiting.iter_mut().filter(|p| p.sample.version == seen.version) {
             // The item's id counts across restarts, when the learner's own memory of it is gone.
             if proposal.sample.item == seen.item || proposal.agreeing.contains(seen.item) {
-                return Ok((steps, Some(Screened::SeenBefore)));
+                return Ok(None);
             }
             let Some(d) = proposal.sample.compare(product, seen.picture)? else { continue };
             if d.coverage >= rules.min_coverage && d.score <= rules.agree_score {
                 proposal.agreeing.insert(seen.item.to_owned());
-                agreeing.insert(proposal.sample.item.clone());
+                votes.agreeing.insert(proposal.sample.item.clone());
                 steps.push(Step::Agree { proposal: proposal.sample.item.clone(), item: seen.item.to_owned() });
             } else if d.coverage >= rules.min_coverage && d.score > rules.contradict_score {
                 proposal.contradicting.insert(seen.item.to_owned());
-                contradicting.insert(proposal.sample.item.clone());
+                votes.contradicting.insert(proposal.sample.item.clone());
             }
         }
-        let screened = self.propose(product, shelf, seen, rules, (agreeing, contradicting), &mut steps)?;
-        self.settle(product, shelf, rules, &mut steps)?;
-        Ok((steps, screened))
+        Ok(Some((steps, votes)))
     }
 
     fn propose(
@@ -77,7 +98,7 @@ impl Quarantine {
         shelf: &Shelf,
         seen: &Seen,
         rules: &Rules,
-        (agreeing, contradicting): (BTreeSet<String>, BTreeSet<String>),
+        votes: Votes,
         steps: &mut Vec<Step>,
     ) -> Result<Option<Screened>, MatchError> {
         // An old design that has learned enough must not keep a new one from it.
@@ -88,6 +109,7 @@ impl Quarantine {
         };
         let sample = Sample::of_seen(seen, seen.version, product, like)?;
         steps.push(Step::Propose { item: seen.item.to_owned(), cutout: sample.learned().clone(), version: seen.version });
+        let Votes { agreeing, contradicting } = votes;
         steps.extend(agreeing.iter().map(|item| Step::Agree { proposal: seen.item.to_owned(), item: item.clone() }));
         self.waiting.push(Proposal { sample, agreeing, contradicting });
         Ok(None)
