@@ -140,15 +140,32 @@ fn a_proposal_waits_for_independent_items() {
 #[test]
 fn an_item_too_doubtful_to_be_learned_may_speak_for_another() {
     let mut line = Line::new(Rules { sightings: 2, ..Rules::default() });
+    // What usually comes: half of it below 0.15, three of four below 0.20.
+    for n in 0..20u8 {
+        let id = format!("before-{n}");
+        let prepared = line.shelf[&1].prepare(seen(&print(3), 0.3, u64::from(n), false)).unwrap();
+        let damage = Damage { score: 0.06 + 0.01 * f32::from(n), threshold: 0.5, model: "", map: &[] };
+        let sighting = Sighting { item: &id, capture: &id, identity: 0.95, picture: &prepared, doubt: Some("not read"), damage };
+        assert!(line.learner.see("tea", &line.shelf, &sighting).unwrap().steps.is_empty());
+    }
     assert!(line.pass(&print(3), false, 0.03).screened.is_none());
-    for damage in [0.3, 0.3, 0.2] {
+    for damage in [0.24, 0.24, 0.18] {
         let lesson = line.pass(&print(3), false, damage);
         assert!(matches!(lesson.screened, Some(Screened::Damaged(..))) && promoted(&lesson).is_empty(), "{lesson:?}");
     }
-    let second = line.pass(&print(3), false, 0.2);
+    let second = line.pass(&print(3), false, 0.18);
     assert!(matches!(second.screened, Some(Screened::Damaged(..))));
-    assert_eq!(promoted(&second), ["item-1"], "two agree whose score is at most half of the threshold: {second:?}");
+    assert_eq!(promoted(&second), ["item-1"], "two agree that are no more doubtful than most: {second:?}");
     assert!(line.learner.waiting() == 0, "and none of them is proposed");
+}
+
+#[test]
+fn votes_beyond_what_a_proposal_needs_are_not_counted() {
+    let mut line = Line::new(Rules { sightings: 0, max_waiting: 1, ..Rules::default() });
+    let agree = |lesson: &Lesson| lesson.steps.iter().any(|s| matches!(s, Step::Agree { .. }));
+    line.pass(&print(3), false, 0.03);
+    let votes = (0..24).filter(|_| agree(&line.pass(&print(3), false, 0.03))).count();
+    assert_eq!(votes, 16, "where only people may confirm, a proposal would grow for ever");
 }
 
 #[test]
@@ -234,16 +251,6 @@ fn a_new_design_is_raised_within_30_items_and_ordinary_items_raise_none() {
     for n in 0..30 {
         assert!(!opens(&line.pass(&redesigned(3), false, 0.03)), "item {n} after it was refused");
     }
-}
-
-#[test]
-fn a_sticker_that_some_items_bear_is_no_new_design() {
-    let raised = |bears: fn(u32) -> bool| {
-        let mut line = Line::new(Rules::default());
-        (0..70).find(|n| opens(&line.pass(&if bears(*n) { redesigned(3) } else { print(3) }, false, 0.03)))
-    };
-    assert_eq!(raised(|n| n % 5 < 2), None, "two in five bear it, the others show the place as it was");
-    assert!(raised(|n| n % 5 < 4).is_some(), "four in five do: the new print has come, and the old one is not yet gone");
 }
 
 #[test]

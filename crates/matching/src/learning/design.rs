@@ -6,10 +6,8 @@ use super::picture::{Sample, Seen};
 use super::{Rules, Shelf, Step};
 use crate::{Item, MatchError};
 
-/// Changed items that are kept to be compared with later ones, a product.
+/// Changed items that are kept to be compared with later ones, a product; as many as a design needs, if those are more.
 const KEPT: usize = 16;
-/// Unchanged items that a suspected design is laid over: does the place that it changes lie in sight there?
-const ASKED: usize = 8;
 /// Pictures of a new design that are proposed.
 const EXAMPLES: usize = 8;
 
@@ -42,9 +40,6 @@ pub(super) struct Watch {
     /// Numbers of those that could be compared, in the window.
     compared: VecDeque<u64>,
     changed: VecDeque<Changed>,
-    /// Numbers of the compared items in the window that showed no change, and the latest of them.
-    unchanged: VecDeque<u64>,
-    asked: VecDeque<Item>,
     open: Option<Open>,
     /// Items that showed the same change when last asked.
     pub alike: usize,
@@ -78,10 +73,6 @@ impl Watch {
         while self.compared.front().is_some_and(|n| *n < oldest) {
             self.compared.pop_front();
         }
-        while self.unchanged.front().is_some_and(|n| *n < oldest) {
-            self.unchanged.pop_front();
-        }
-        self.asked.drain(..self.asked.len().saturating_sub(self.unchanged.len()));
         while self.changed.front().is_some_and(|c| c.at < oldest) {
             self.changed.pop_front();
         }
@@ -94,11 +85,6 @@ impl Watch {
         self.compared.push_back(self.matched);
         let mut steps: Vec<Step> = self.fade(seen, rules).into_iter().collect();
         if seen.difference.score <= rules.changed_score {
-            self.unchanged.push_back(self.matched);
-            if self.asked.len() >= ASKED {
-                self.asked.pop_front();
-            }
-            self.asked.push_back(seen.picture.clone());
             return Ok(steps);
         }
         let places = seen.print_like_changes()?;
@@ -148,9 +134,8 @@ impl Watch {
         let items = same.len() + 1;
         self.alike = items;
         let share = items as f32 / self.compared.len().max(1) as f32;
-        let is_suspect = items >= rules.design_items && share >= rules.design_share && turn >= rules.design_turn_rad;
-        if !is_suspect || self.without(&sample, product, items, rules)? >= items {
-            if self.changed.len() >= KEPT {
+        if items < rules.design_items || share < rules.design_share || turn < rules.design_turn_rad {
+            if self.changed.len() >= KEPT.max(rules.design_items) {
                 self.changed.pop_front();
             }
             self.changed.push_back(Changed { sample, whole: seen.picture.clone(), was: was.to_vec(), places, at: self.matched });
@@ -164,22 +149,6 @@ impl Watch {
         self.open = Some(Open { version, examples, confirmed: BTreeSet::new() });
         self.newest = version;
         Ok(Some(Step::OpenDesign { version, examples: kept, reason }))
-    }
-
-    /// About how many of the window's items show the place of the change as it was: a strip of tape or a label that every
-    /// third item bears is no new design. Counted among the latest ones, since each takes as long as a comparison.
-    fn without(&self, sample: &Sample, product: &str, items: usize, rules: &Rules) -> Result<usize, MatchError> {
-        let (asked, whole) = (self.asked.len().max(1), self.unchanged.len());
-        let mut without = 0;
-        for item in &self.asked {
-            // Both fit the references elsewhere: what differs between them is the change.
-            let d = sample.compare(product, item)?;
-            without += usize::from(d.is_some_and(|d| d.coverage >= rules.min_coverage && d.score > rules.changed_score));
-            if without * whole >= items * asked {
-                break;
-            }
-        }
-        Ok((without * whole).div_ceil(asked))
     }
 
     /// The designs that this item is not, while it is clearly another one: the old one that no longer comes.

@@ -16,14 +16,13 @@
 //!    face that no reference shows stays outside, and so does everything near the outline, where packages give way first.
 //! 3. *Perception has to see nothing.* A proposal needs a damage score of a tenth of the threshold at most.
 //! 4. *Others have to see the same.* Several independent items must agree with the proposal, and few may contradict it. They
-//!    fit the pristine references themselves, and perception's score of them is at most half of the threshold.
+//!    fit the pristine references themselves, and perception doubts them no more than three of four that come.
 //!
 //! What separates a new print from the same damage many times, which both show as the same change on many items: damage
 //! raises perception's score and its map lies where the change is; it sits at the outline (corners and edges give way
 //! first), print reaches far inside; and under fixed lamps the shade of a dent stays with the lamp while print turns with
-//! the item, so that items in different turns agree about print and not about dents. All three must speak for print, and
-//! of the items that show the place more must bear the change than do not: tape and labels come on some of a product.
-//! Even then the new design only waits beside the old one.
+//! the item, so that items in different turns agree about print and not about dents. All three must speak for print. Even
+//! then the new design only waits beside the old one.
 
 mod design;
 mod picture;
@@ -54,7 +53,8 @@ pub struct Rules {
     pub max_score: f32,
     /// A proposal's damage score may reach this share of perception's threshold …
     pub damage_share: f32,
-    /// … and, where the scorer gives higher ones to what comes anyway, the middle of its scores of late, up to this share.
+    /// … and, where the scorer gives higher ones to what comes anyway, the middle of its scores of late, up to this share. Who only votes
+    /// may have what three of four have, up to this share.
     pub usual_share: f32,
     /// Two proposals agree when they differ by no more than this …
     pub agree_score: f32,
@@ -307,7 +307,8 @@ impl Learner {
         if !memory.is_new(sighting) {
             return screened(Screened::SeenBefore);
         }
-        let most_damage = self.usual.most(&sighting.damage, &self.rules);
+        let most_damage = self.usual.most(&sighting.damage, &self.rules, usual::MIDDLE);
+        let most_of_a_vote = self.usual.most(&sighting.damage, &self.rules, usual::COMMON);
         self.usual.note(&sighting.damage);
         if let Some(why) = sighting.doubt {
             return screened(Screened::Doubted(why));
@@ -331,7 +332,7 @@ impl Learner {
             let (steps, why) = memory.quarantine.see(product, shelf, &seen, &self.rules)?;
             lesson.steps.extend(steps);
             lesson.screened = why;
-        } else if seen.screened(self.rules.usual_share * sighting.damage.threshold, &self.rules).is_none() {
+        } else if seen.screened(most_of_a_vote, &self.rules).is_none() {
             // Too doubtful to be learned, not to speak of those that wait: half of all whole items are.
             lesson.steps.extend(memory.quarantine.hear(product, shelf, &seen, &self.rules)?);
         }

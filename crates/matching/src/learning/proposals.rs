@@ -8,6 +8,8 @@ use crate::MatchError;
 
 /// So many items that contradict a proposal, and more than agree with it, reject it.
 const CONTRADICTIONS: usize = 3;
+/// Votes on a proposal that are heard, or four times those that it needs; more say nothing new, and each takes a comparison.
+const HEARD: usize = 16;
 /// A proposal is used only when at least this many agree for each that contradicts.
 const AGREEING_FOR_EACH: usize = 2;
 
@@ -73,12 +75,14 @@ impl Quarantine {
 
     /// What the item says of those that wait; `None` when it has been heard before.
     fn vote(&mut self, product: &str, seen: &Seen, rules: &Rules) -> Result<Option<(Vec<Step>, Votes)>, MatchError> {
+        // The item's id counts across restarts, when the learner's own memory of it is gone.
+        if self.waiting.iter().any(|p| p.sample.item == seen.item || p.agreeing.contains(seen.item)) {
+            return Ok(None);
+        }
         let (mut steps, mut votes) = (Vec::new(), Votes::default());
-        for proposal in self.waiting.iter_mut().filter(|p| p.sample.version == seen.version) {
-            // The item's id counts across restarts, when the learner's own memory of it is gone.
-            if proposal.sample.item == seen.item || proposal.agreeing.contains(seen.item) {
-                return Ok(None);
-            }
+        let enough = HEARD.max(4 * rules.sightings);
+        let is_open = |p: &&mut Proposal| p.sample.version == seen.version && p.agreeing.len() + p.contradicting.len() < enough;
+        for proposal in self.waiting.iter_mut().filter(is_open) {
             let Some(d) = proposal.sample.compare(product, seen.picture)? else { continue };
             if d.coverage >= rules.min_coverage && d.score <= rules.agree_score {
                 proposal.agreeing.insert(seen.item.to_owned());
@@ -123,15 +127,17 @@ impl Quarantine {
             let name = proposal.sample.item.clone();
             if contradict >= CONTRADICTIONS && contradict > agree {
                 steps.push(Step::Reject { proposal: name, reason: format!("{contradict} other items contradict it, {agree} agree") });
-            } else if rules.sightings == 0 || agree < rules.sightings || agree < AGREEING_FOR_EACH * contradict {
+            } else if rules.sightings == 0
+                || agree < rules.sightings
+                || agree < AGREEING_FOR_EACH * contradict
+                || self.learned(proposal.sample.version) >= rules.max_learned
+            {
                 waiting.push(proposal);
             } else if let Some(reason) = disagrees(product, shelf, &proposal.sample, rules)? {
                 steps.push(Step::Reject { proposal: name, reason });
-            } else if self.learned(proposal.sample.version) < rules.max_learned {
+            } else {
                 *self.learned.entry(proposal.sample.version).or_default() += 1;
                 steps.push(Step::Promote { proposal: name });
-            } else {
-                waiting.push(proposal);
             }
         }
         self.waiting = waiting;

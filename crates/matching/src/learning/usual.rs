@@ -8,6 +8,9 @@ use super::{Damage, Rules};
 const REMEMBERED: usize = 256;
 /// Fewer say nothing.
 const LEAST: usize = 12;
+/// Share of what comes that is no more doubtful than a proposal may be, and than a voter may be.
+pub(super) const MIDDLE: f32 = 0.5;
+pub(super) const COMMON: f32 = 0.75;
 
 /// Damage scores of late, by scorer and whatever the product, in shares of the scorer's threshold.
 ///
@@ -30,13 +33,13 @@ impl Usual {
         shares.push_back(share);
     }
 
-    /// The most that a proposal's damage score may be: the middle of what came, within the bounds of the rules.
-    pub fn most(&self, damage: &Damage, rules: &Rules) -> f32 {
-        let middle = self.scorers.get(damage.model).filter(|shares| shares.len() >= LEAST).map_or(0.0, |shares| {
+    /// The most that a damage score may be: what `share` of what came does not exceed, within the bounds of the rules.
+    pub fn most(&self, damage: &Damage, rules: &Rules, share: f32) -> f32 {
+        let usual = self.scorers.get(damage.model).filter(|shares| shares.len() >= LEAST).map_or(0.0, |shares| {
             let mut sorted: Vec<f32> = shares.iter().copied().collect();
             sorted.sort_by(f32::total_cmp);
-            sorted[(sorted.len() - 1) / 2]
+            sorted[((sorted.len() - 1) as f32 * share) as usize]
         });
-        damage.threshold * middle.min(rules.usual_share).max(rules.damage_share)
+        damage.threshold * usual.min(rules.usual_share).max(rules.damage_share)
     }
 }
