@@ -133,8 +133,11 @@ pub(crate) fn same_size(a: &Path, a_size: (u32, u32), b: &Path, b_size: (u32, u3
 }
 
 fn decode(path: &Path) -> Result<DynamicImage, CaptureError> {
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(CaptureError::io(path))?;
-    reader.decode().map_err(|e| CaptureError::Decode { path: path.to_path_buf(), reason: e.to_string() })
+    let undecodable = |reason: String| CaptureError::Decode { path: path.to_path_buf(), reason };
+    let bytes = std::fs::read(path).map_err(CaptureError::io(path))?;
+    vision::codec::check_whole(&bytes).map_err(|e| undecodable(e.to_string()))?;
+    let reader = ImageReader::new(std::io::Cursor::new(bytes)).with_guessed_format().map_err(CaptureError::io(path))?;
+    reader.decode().map_err(|e| undecodable(e.to_string()))
 }
 
 /// Median of the non-zero counts by histogram: 16 bits make it exact and cheap.

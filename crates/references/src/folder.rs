@@ -120,6 +120,7 @@ fn decode_whole(bytes: &[u8]) -> Result<Decoded, String> {
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(format!("{width}x{height} is more than {MAX_PIXELS} pixels"));
     }
+    vision::codec::check_whole(bytes).map_err(|e| e.to_string())?;
     cutout_of(reader()?.decode().map_err(|e| e.to_string())?).map_err(|e| e.to_string())
 }
 

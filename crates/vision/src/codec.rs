@@ -14,8 +14,26 @@ fn bad(what: impl Into<String>) -> ImageError {
     ImageError::Codec(what.into())
 }
 
+/// Refuses a JPEG that ends before its end: decoders fill what is missing with grey, and grey has no damage. Bytes of another kind pass.
+///
+/// # Errors
+/// [`ImageError::Codec`].
+pub fn check_whole(payload: &[u8]) -> Result<(), ImageError> {
+    const START: [u8; 2] = [0xFF, 0xD8];
+    const SCAN: [u8; 2] = [0xFF, 0xDA];
+    const END: [u8; 2] = [0xFF, 0xD9];
+    if !payload.starts_with(&START) {
+        return Ok(());
+    }
+    // Within a scan 0xFF is followed by 0 or a restart marker; thumbnails and their ends lie before the last one.
+    let last_scan = payload.windows(2).rposition(|pair| pair == SCAN);
+    let is_whole = last_scan.is_some_and(|at| payload.get(at..).is_some_and(|rest| rest.windows(2).any(|pair| pair == END)));
+    if is_whole { Ok(()) } else { Err(bad("the JPEG is cut off before its end; copy or send it again")) }
+}
+
 /// Decodes PNG or JPEG under the limits of [`MAX_PIXELS`].
 fn decode(payload: &[u8]) -> Result<DynamicImage, ImageError> {
+    check_whole(payload)?;
     let mut reader = ImageReader::new(Cursor::new(payload)).with_guessed_format().map_err(|e| bad(e.to_string()))?;
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_PIXELS * 8);
@@ -254,6 +272,23 @@ mod tests {
         let jpeg = decode_compressed(&compressed("jpeg", encoded(&picture, ImageFormat::Jpeg))).unwrap();
         let worst = color_from_ros(&jpeg).unwrap().data().iter().zip(buffer.as_raw()).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(worst.unwrap() < 40, "{worst:?}");
+    }
+
+    #[test]
+    fn a_cut_off_jpeg_is_no_picture() {
+        let mut rng = 1u32;
+        let noise: ImageBuffer<Rgb<u8>, _> = ImageBuffer::from_fn(64, 64, |_, _| {
+            rng = rng.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            Rgb([(rng >> 24) as u8, (rng >> 16) as u8, (rng >> 8) as u8])
+        });
+        let whole = encoded(&DynamicImage::ImageRgb8(noise), ImageFormat::Jpeg);
+        assert!(decode_compressed(&compressed("jpeg", whole.clone())).is_ok());
+        let trailed = [whole.as_slice(), b"whatever a camera adds"].concat();
+        assert!(decode_compressed(&compressed("jpeg", trailed)).is_ok());
+        for cut in [whole.len() / 3, whole.len() / 2, whole.len() - 2] {
+            let error = decode_compressed(&compressed("jpeg", whole[..cut].to_vec())).unwrap_err().to_string();
+            assert!(error.contains("cut off"), "{cut} of {}: {error}", whole.len());
+        }
     }
 
     #[test]
