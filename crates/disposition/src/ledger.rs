@@ -57,6 +57,9 @@ CREATE TABLE IF NOT EXISTS outcomes (
 /// What `decisions` has more than in files of earlier versions, whose rows keep their hashes: see [`LedgerEntry`].
 const ADDED: [(&str, &str); 2] = [("damage_rejudged", "REAL"), ("comparison_model", "TEXT NOT NULL DEFAULT ''")];
 
+/// `INTL`, kept in the file's `application_id`: another program's database is not touched. Files of earlier versions have 0.
+const APPLICATION_ID: i64 = 0x494E_544C;
+
 const INSERT_DECISION: &str = "
 INSERT INTO decisions (run_id, item_id, stamp_ns, decided_unix_ns, disposition, lane, reasons, damage_score,
     damage_threshold, anomaly_score, anomaly_threshold, product, model, gallery_version, deadline_expired, hash,
@@ -75,6 +78,14 @@ pub enum LedgerError {
         path: String,
         /// Cause.
         source: std::io::Error,
+    },
+    /// The file is another program's, or no database.
+    #[error("{path} is no ledger: it is {found}; name another file")]
+    Foreign {
+        /// File.
+        path: String,
+        /// What it is.
+        found: &'static str,
     },
     /// SQLite says no: full disk, read-only file, not a database, …
     #[error("the ledger failed: {0}; is the disk full or the file read-only?")]
@@ -173,10 +184,14 @@ impl Ledger {
         }
         let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_millis(250))?;
+        let is_marked = check_is_ledger(&connection, path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.execute_batch(SCHEMA)?;
         add_columns(&connection)?;
+        if !is_marked {
+            connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        }
         for table in ["decisions", "duplicates", "outcomes"] {
             for change in ["UPDATE", "DELETE"] {
                 connection.execute_batch(&format!(
@@ -283,6 +298,22 @@ impl Ledger {
         }
         Ok(count)
     }
+}
+
+/// Nothing is written to what is not ours: a picture, a gallery, another program's database. Whether it says itself that it is a ledger.
+fn check_is_ledger(connection: &Connection, path: &Path) -> Result<bool, LedgerError> {
+    let foreign = |found| LedgerError::Foreign { path: path.display().to_string(), found };
+    let id: i64 = match connection.query_row("PRAGMA application_id", [], |row| row.get(0)) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => return Err(foreign("not a database")),
+        id => id?,
+    };
+    let tables = |condition: &str| {
+        let count = format!("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND {condition}");
+        connection.query_row(&count, [], |row| row.get::<_, i64>(0))
+    };
+    let is_marked = id == APPLICATION_ID;
+    let is_ours = is_marked || (id == 0 && (tables("name = 'decisions'")? == 1 || tables("name NOT LIKE 'sqlite_%'")? == 0));
+    if is_ours { Ok(is_marked) } else { Err(foreign("a database of something else")) }
 }
 
 /// Brings a file of an earlier version up to this one's columns.

@@ -60,6 +60,25 @@ fn a_file_of_an_earlier_version_goes_on() {
 }
 
 #[test]
+fn what_is_no_ledger_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (picture, other, empty) = (dir.path().join("item.png"), dir.path().join("gallery.sqlite"), dir.path().join("empty.db"));
+    std::fs::write(&picture, [7; 4096]).unwrap();
+    rusqlite::Connection::open(&other).unwrap().execute_batch("CREATE TABLE reference (product TEXT)").unwrap();
+    std::fs::write(&empty, []).unwrap();
+    for (path, what) in [(&picture, "not a database"), (&other, "of something else")] {
+        let before = std::fs::read(path).unwrap();
+        let error = Ledger::open(path).unwrap_err().to_string();
+        assert!(error.contains(what) && error.contains(&path.display().to_string()), "{error}");
+        assert_eq!(std::fs::read(path).unwrap(), before, "{error}");
+    }
+    Ledger::open(&empty).unwrap().append(&entry("a")).unwrap();
+    // A file of an earlier version says nothing of itself, and is one.
+    rusqlite::Connection::open(&empty).unwrap().execute_batch("PRAGMA application_id = 0").unwrap();
+    assert_eq!(Ledger::open(&empty).unwrap().verify().unwrap(), 1);
+}
+
+#[test]
 fn keeps_what_it_was_given() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("made/on/demand/ledger.db");

@@ -27,13 +27,18 @@ pub(crate) struct Books {
 
 impl Books {
     /// Opens the ledger; a failure is reported, and every decision tries again.
-    pub fn open(path: PathBuf, run_id: String, diagnostics: Diagnostics) -> Self {
+    ///
+    /// # Errors
+    /// When the file is another program's: no later try would help.
+    pub fn open(path: PathBuf, run_id: String, diagnostics: Diagnostics) -> Result<Self, LedgerError> {
         let mut books = Self { path, run_id, ledger: None, diagnostics, failing: false };
         books.diagnostics.set("ledger", books.path.display());
         books.diagnostics.set("run_id", &books.run_id);
-        let opened = books.ledger().map(|_| ());
-        books.report(opened);
-        books
+        match books.ledger().map(|_| ()) {
+            Err(error @ LedgerError::Foreign { .. }) => return Err(error),
+            opened => books.report(opened),
+        };
+        Ok(books)
     }
 
     pub fn run_id(&self) -> &str {

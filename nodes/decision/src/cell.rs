@@ -95,7 +95,7 @@ impl Cell {
         Ok(Self {
             decisions: ports.node.publisher("decision", Qos::event())?,
             desk: Desk::new(current.desk()),
-            books: Books::open(current.ledger_file(), run_id, ports.diagnostics.clone()),
+            books: Books::open(current.ledger_file(), run_id, ports.diagnostics.clone()).map_err(NodeError::msg)?,
             ports: ports.clone(),
             params,
             in_force: (current, policy),
