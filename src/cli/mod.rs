@@ -110,9 +110,12 @@ fn in_one_sentence(error: &anyhow::Error) -> String {
 }
 
 fn print_line(text: std::fmt::Arguments<'_>) {
-    if writeln!(std::io::stdout(), "{text}").is_err() {
+    let Err(error) = writeln!(std::io::stdout(), "{text}") else { return };
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
         std::process::exit(0);
     }
+    eprintln!("intact: the output could not be written: {error}");
+    std::process::exit(2);
 }
 
 /// Logs go to stderr, warnings and worse unless `INTACT_LOG` says otherwise; what the nodes say goes to `/rosout` too, as ROS

@@ -1,6 +1,6 @@
 //! `intact run`: the cell in one process, until its source ends.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -383,11 +383,13 @@ fn cancel_on_signal() -> Result<Arc<AtomicBool>> {
 fn follow(cell: &Cell, args: &RunArgs, cancelled: &AtomicBool) -> Result<(Tally, Vec<Arc<Decision>>)> {
     /// How long nothing may be heard after the end of the source while something is still missing.
     const PATIENCE: Duration = Duration::from_secs(20);
+    /// How long nothing may arrive before that is told.
+    const SILENCE: Duration = Duration::from_secs(10);
     let mut tally = Tally::default();
     let mut rows = Vec::new();
     let mut ended: Option<Instant> = None;
     let bar = progress(args);
-    let mut out = std::io::stdout().lock();
+    let (started, mut is_told) = (Instant::now(), false);
     loop {
         let news = cell.next(Duration::from_millis(if ended.is_some() { 20 } else { 200 }));
         let quiet = news.is_none();
@@ -398,9 +400,7 @@ fn follow(cell: &Cell, args: &RunArgs, cancelled: &AtomicBool) -> Result<(Tally,
             Some(News::Arrival(arrival)) => tally.arrival(&arrival.item_id),
             Some(News::Decision(decision)) => {
                 if args.json {
-                    serde_json::to_writer(&mut out, &DecisionLine::new(&decision))?;
-                    writeln!(out)?;
-                    out.flush()?;
+                    say!("{}", serde_json::to_string(&DecisionLine::new(&decision))?);
                 }
                 bar.inc(1);
                 bar.set_message(format!("{} {}", decision.item_id, disposition_name(decision.disposition)));
@@ -412,6 +412,10 @@ fn follow(cell: &Cell, args: &RunArgs, cancelled: &AtomicBool) -> Result<(Tally,
             // Nothing more can come of it.
             None if ended.is_none() && cell.source_failed() => ended = Some(Instant::now()),
             None => {}
+        }
+        if !is_told && tally.summary().arrivals == 0 && ended.is_none() && started.elapsed() > SILENCE {
+            bar.suspend(|| eprintln!("intact: nothing has arrived yet: items come by topic item_arrival, or settle before a camera that publishes; Ctrl-C ends"));
+            is_told = true;
         }
         let finished =
             quiet && ended.is_some() && cell.is_idle(Duration::ZERO) && tally.is_complete() && tally.without_outcome().is_empty();

@@ -72,19 +72,30 @@ fn types(text: Option<&str>) -> Vec<String> {
     text.unwrap_or_default().split(',').map(|t| t.trim().to_owned()).filter(|t| !t.is_empty()).collect()
 }
 
-/// The reference pictures of a folder in Kaputt's layout by item, of all its splits; empty when it has no table of them.
+/// The reference pictures of a folder in Kaputt's layout by item, of all its splits; empty when it has no table of them. Where the tables
+/// name products, as the booth's do, by product.
 ///
 /// # Errors
 /// When a table cannot be read.
 pub fn kaputt_references(root: &Path) -> Result<BTreeMap<String, Vec<Reference>>, DatasetError> {
     let mut all: BTreeMap<String, Vec<Reference>> = BTreeMap::new();
     for split in [Split::Train, Split::Validation, Split::Test] {
+        let product_of = products(root, split)?;
         for (item, list) in references(root, split)? {
-            let known = all.entry(item).or_default();
+            let known = all.entry(product_of.get(&item).cloned().unwrap_or(item)).or_default();
             known.extend(list.iter().filter(|r| !known.contains(r)).cloned().collect::<Vec<_>>());
         }
     }
     Ok(all)
+}
+
+/// Products by item; none when the split has no table of captures, or that names no products.
+fn products(root: &Path, split: Split) -> Result<BTreeMap<String, String>, DatasetError> {
+    let Some(path) = table_path(root, "query", split) else { return Ok(BTreeMap::new()) };
+    let table = Table::read(&path)?;
+    let named =
+        (0..table.len()).filter_map(|row| Some((table.text("item_identifier", row)?.to_owned(), table.text("product", row)?.to_owned())));
+    Ok(named.collect())
 }
 
 /// References by item; none when the split has no table of them.
@@ -198,5 +209,14 @@ mod tests {
         let tea = Reference { picture: root.join("r/a.png"), mask: Some(root.join("r/a-mask.png")) };
         assert_eq!(found["tea"], [tea]);
         assert_eq!(found["jam"], [Reference { picture: root.join("r/b.jpg"), mask: None }]);
+        // The booth's captures say which product each item is.
+        TableWriter::default()
+            .column(Column::Text("item_identifier", some(&["tea", "jam"])))
+            .column(Column::Text("product", some(&["P1", "P1"])))
+            .write(&root.join("query-train.parquet"))
+            .unwrap();
+        let found = kaputt_references(root).unwrap();
+        assert_eq!(found["P1"].len(), 2, "{found:?}");
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["P1", "tea"], "items of the other split name no product");
     }
 }

@@ -225,6 +225,9 @@ impl Store {
         self.write(|statements| {
             let events = history(statements, Some(product))?;
             let last = events.last().ok_or_else(|| StoreError::Unknown(product.to_owned()))?;
+            if let Some(to) = to.filter(|to| events.iter().all(|e| e.sequence != *to)) {
+                return Err(StoreError::Unknown(format!("event {to} of {product}")));
+            }
             // One change may have touched many references; they share time, actor and action.
             let of_last = |e: &&Event| (e.at_ns, &e.actor, &e.action) == (last.at_ns, &last.actor, &last.action);
             let to = to.unwrap_or_else(|| events.iter().rev().take_while(of_last).last().map_or(0, |first| first.sequence - 1));

@@ -90,6 +90,8 @@ fn retiring_and_rolling_back_leave_a_history() {
         assert_eq!(names(&store), ["tea/0000"]);
         assert!(store.set_state("tea", Some("0009"), State::Retired, by(14)).is_err());
         assert!(matches!(store.roll_back("coffee", None, "tester", 15), Err(StoreError::Unknown(_))));
+        let never = store.roll_back("tea", Some(999), "tester", 15).unwrap_err().to_string();
+        assert!(never.contains("event 999 of tea"), "{never}: nothing may be retired by a slip of the hand");
         let history = store.history(Some("tea")).unwrap();
         assert_eq!(history.iter().filter(|e| e.action == "rollback").count(), 3);
         assert!(store.check().unwrap().is_empty());

@@ -95,6 +95,7 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
     if let Some(taken) = too_few(args, &samples) {
         eprintln!("intact: fewer than {MIN_PICTURES} references do not show what varies: samples are only compared with {taken}");
     }
+    check_outputs(args)?;
     if let Some(limit) = args.limit.filter(|l| *l < samples.len()) {
         ensure!(limit > 0, "--limit 0: at least one sample is needed");
         let n = samples.len();
@@ -138,6 +139,17 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
         print(args, &figures);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Judging takes long: whether its results can be written is known before.
+fn check_outputs(args: &EvalArgs) -> Result<()> {
+    if let Some(file) = &args.submission {
+        std::fs::File::create(file).with_context(|| format!("--submission {} cannot be written", file.display()))?;
+    }
+    if let Some(dir) = &args.report {
+        std::fs::create_dir_all(dir).with_context(|| format!("--report {} cannot be made; name a folder", dir.display()))?;
+    }
+    Ok(())
 }
 
 /// How many references of pictures that are taken alike are used, when they are too few to learn from.

@@ -132,16 +132,25 @@ struct Tags<'a> {
     state: State,
 }
 
+/// With fewer features a reference cannot be laid over an item.
+const FEW_FEATURES: u32 = 8;
+
 /// Enrols picture after picture. A picture that is enrolled already is no failure: the command can be repeated.
 fn add(common: &Common, views: impl Iterator<Item = View>, total: usize, tags: &Tags) -> Result<ExitCode> {
     let mut store = common.enrolling()?;
     let bar = progress::bar(total, "pictures");
-    let (mut added, mut known, mut refused) = (0, 0, Vec::new());
+    let (mut added, mut known, mut refused, mut plain) = (0, 0, Vec::new(), Vec::new());
     for view in views {
         let (from, product) = (view.from.clone(), view.product.clone());
         match add_one(&mut store, view, tags) {
             Ok(record) => {
                 added += 1;
+                if record.features < FEW_FEATURES {
+                    plain.push(format!(
+                        "{from}: {} features: too plain, blurred or small to be recognised or compared by its print",
+                        record.features
+                    ));
+                }
                 if common.json {
                     let line = json!({"picture": from, "product": record.product, "reference": record.name, "state": record.state, "features": record.features});
                     bar.suspend(|| say!("{line}"));
@@ -166,7 +175,7 @@ fn add(common: &Common, views: impl Iterator<Item = View>, total: usize, tags: &
         bar.inc(1);
     }
     bar.finish_and_clear();
-    refused.iter().for_each(|line| eprintln!("intact: {line}"));
+    plain.iter().chain(&refused).for_each(|line| eprintln!("intact: {line}"));
     if !common.json {
         say!("{added} reference(s) enrolled, {known} known already, {} refused; gallery {}", refused.len(), common.url()?);
     }
@@ -299,6 +308,7 @@ pub fn retire(args: &RetireArgs) -> Result<ExitCode> {
     let mut store = args.common.write()?;
     let changed = store.set_state(&args.product, args.reference.as_deref(), State::Retired, (&actor(), "retire", now_ns()))?;
     tell_changed(&args.common, &args.product, "retired", &changed);
+    tell_unused(&args.common, &args.product)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -310,15 +320,29 @@ pub fn rollback(args: &RollbackArgs) -> Result<ExitCode> {
         None => store.roll_back(&args.product, args.to, &actor(), now_ns())?,
     };
     tell_changed(&args.common, &args.product, "rolled_back", &changed);
+    tell_unused(&args.common, &args.product)?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn tell_changed(common: &Common, product: &str, what: &str, changed: &[String]) {
     if common.json {
         say!("{}", json!({"product": product, what: changed}));
+    } else if changed.is_empty() {
+        say!("{product}: nothing to change");
     } else {
         say!("{product}: {} reference(s) {}: {}", changed.len(), what.replace('_', " "), changed.join(", "));
     }
+}
+
+/// A product none of whose references is in use is not recognised: that may be meant, and should not go unseen.
+fn tell_unused(common: &Common, product: &str) -> Result<()> {
+    let active = common.read()?.products()?.iter().find(|p| p.product == product).map_or(0, |p| p.active);
+    if active == 0 {
+        eprintln!(
+            "intact: {product} has no reference in use now and is not recognised; `intact gallery rollback --product {product}` takes this back"
+        );
+    }
+    Ok(())
 }
 
 pub fn check(args: &CheckArgs) -> Result<ExitCode> {
