@@ -155,6 +155,8 @@ fn keeps_retires_rolls_back_exports_and_checks() {
         let list = std::fs::read_to_string(desk.path("out/references.jsonl")).unwrap();
         assert!(list.lines().any(|l| l.contains("203.0x101.0x55.0") && l.contains("north window")), "{list}");
         assert!(Path::new(&desk.path("out/tea/side.png")).is_file());
+        let (code, _, said) = desk.fails(&["export", &desk.path("out")]);
+        assert!(code == Some(2) && said.contains("not empty"), "what is retired since would be imported again: {said}");
         assert_eq!(desk.run(&["check"])[0]["ok"], true);
     });
 }

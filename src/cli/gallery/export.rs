@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use references::folder as pictures;
 use references::{ReferenceRecord, State};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use vision::HeightMap;
 
-use super::Common;
+use super::{Common, exit_code};
 use crate::cli::progress;
 
 /// One line a picture: what `import` needs to enrol it as it was.
@@ -69,14 +69,25 @@ impl Kept {
 
 pub fn export(args: &ExportArgs) -> Result<ExitCode> {
     let store = args.common.read()?;
-    let mut list = Vec::new();
+    // What was exported before, or is somebody else's, would be imported with it.
+    let has_files = args.folder.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    ensure!(!has_files, "{} is not empty; name a new folder, nothing is overwritten", args.folder.display());
+    let (mut list, mut refused) = (Vec::new(), Vec::new());
     let products = store.products()?;
     let bar = progress::bar(products.iter().map(|p| p.active as usize).sum(), "pictures");
     for product in products {
         let active = store.references(&product.product)?.into_iter().filter(|r| r.state == State::Active);
         let mut taken = BTreeSet::new();
         for record in active {
-            let cutout = store.picture(&record.product, &record.name)?;
+            bar.inc(1);
+            // A gallery that is damaged in part gives the rest.
+            let cutout = match store.picture(&record.product, &record.name) {
+                Ok(cutout) => cutout,
+                Err(error) => {
+                    refused.push(format!("{}/{} is left out: {error}", record.product, record.name));
+                    continue;
+                }
+            };
             let name = format!("{}.png", free_file_name(&record.name, &mut taken));
             let file = Path::new(&record.product).join(&name);
             write(&args.folder.join(&file), &pictures::encode(&cutout).map_err(anyhow::Error::msg)?)?;
@@ -85,17 +96,17 @@ pub fn export(args: &ExportArgs) -> Result<ExitCode> {
                 write(&args.folder.join(path), &pictures::encode_heights(map).map_err(anyhow::Error::msg)?)?;
             }
             list.push(serde_json::to_string(&Kept::of(record, file, heights))? + "\n");
-            bar.inc(1);
         }
     }
     bar.finish_and_clear();
     write(&args.folder.join(LIST), list.concat().as_bytes())?;
+    refused.iter().for_each(|line| eprintln!("intact: {line}"));
     if args.common.json {
-        say!("{}", json!({"folder": args.folder, "written": list.len()}));
+        say!("{}", json!({"folder": args.folder, "written": list.len(), "left_out": refused.len()}));
     } else {
         say!("{} reference(s) in {}", list.len(), args.folder.display());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(exit_code(refused.len()))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::export::Kept;
 use super::sources::{self, View};
-use super::{Common, exit_code};
+use super::{Common, exit_code, told};
 use crate::cli::{progress, table};
 
 #[derive(Debug, Args)]
@@ -297,7 +297,7 @@ pub fn show(args: &ShowArgs) -> Result<ExitCode> {
     }
     say!("{rows}");
     for e in history {
-        say!("event {}: {} {} {} is {} ({})", e.sequence, e.actor, e.action, e.reference, e.state, e.detail);
+        say!("{}", told(&e));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Subcommand};
 use inspection::{EngineKind, Inspector, ModelChoice};
 pub use judge::{find_product, load};
-use references::{GalleryUrl, Store};
+use references::{Event, GalleryUrl, Store};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -141,6 +141,14 @@ fn perception_of_one_item() -> Result<Inspector> {
 }
 
 /// 0 when all went well, else 1.
+/// Who did what, when and why, in one line.
+fn told(event: &Event) -> String {
+    let when = jiff::Timestamp::from_nanosecond(event.at_ns.into()).map_or_else(|_| "–".into(), |t| t.strftime("%F %T UTC").to_string());
+    let why = if event.detail.is_empty() { String::new() } else { format!(" ({})", event.detail) };
+    let Event { sequence, actor, action, product, reference, state, .. } = event;
+    format!("event {sequence}, {when}: {actor}: {action} {product}/{reference}, now {state}{why}")
+}
+
 fn exit_code(failed: usize) -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use references::{Act, State, Store};
 use serde_json::json;
 
-use super::Common;
 use super::keep::{actor, now_ns};
+use super::{Common, told};
 use crate::cli::table;
 
 #[derive(Debug, Subcommand)]
@@ -168,7 +168,7 @@ pub fn history(args: &HistoryArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     for e in &events {
-        say!("event {}: {} {} {}/{}, now {} ({})", e.sequence, e.actor, e.action, e.product, e.reference, e.state, e.detail);
+        say!("{}", told(e));
     }
     for c in &designs {
         let what = if c.open { "suspects" } else { "settled" };
