@@ -161,6 +161,11 @@ fn compare(dir: &Path, frame: &RgbdFrame, inspection: &Inspection, engine: Engin
             for r in loaded.skipped.iter().chain(&rejected) {
                 eprintln!("intact: reference {} is left out: {}", r.picture, r.reason);
             }
+            ensure!(
+                !gallery.is_empty(),
+                "{} holds no references: a folder for each product is expected in it, with pictures",
+                dir.display()
+            );
             gallery.with_embedder(gallery::built_in_embedder(engine)?)
         }
     };
@@ -236,7 +241,8 @@ fn print_table(args: &InspectArgs, inspection: &Inspection, matches: Option<&[Ma
         ]);
     }
     let (n, model, engine) = (inspection.items.len(), &inspection.model, inspection.engine);
-    say!("{}: {n} item(s), model {model}, engine {engine}, threshold {}\n{table}", args.color.display(), args.threshold);
+    let told = if n == 0 { "no item was found, which says nothing about damage".to_owned() } else { table.to_string() };
+    say!("{}: {n} item(s), model {model}, engine {engine}, threshold {}\n{told}", args.color.display(), args.threshold);
     if let Some(dir) = &args.out {
         say!("pictures in {}", dir.display());
     }

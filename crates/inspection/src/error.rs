@@ -20,8 +20,8 @@ pub enum InspectionError {
         /// Rows of the colour image.
         color_height: u32,
     },
-    /// A picture without pixels.
-    #[error("the picture has no pixels; check the camera")]
+    /// A picture without pixels, or with none left at the size at which items are looked for.
+    #[error("the picture is empty or too thin to hold an item; check the camera's size and crop")]
     Empty,
     /// The model file is not there or cannot be read.
     #[error("model `{path}` cannot be read: {reason}; give the path of an ONNX file, or leave it empty for the weights that intact brings")]
