@@ -25,14 +25,12 @@ class Folder:
     inputs: Array
     damage: Array
     rows: list[dict]
-    # The place of an item is its box, as `prepare.wide` has it: the corners in sight are not the item's.
-    boxed: bool = False
 
     @staticmethod
     def open(path: Path) -> "Folder":
         with (path / "crops.csv").open() as file:
             rows = list(csv.DictReader(file))
-        return Folder(np.load(path / "inputs.npy", mmap_mode="r"), np.load(path / "damage.npy", mmap_mode="r"), rows, path.name == "wide")
+        return Folder(np.load(path / "inputs.npy", mmap_mode="r"), np.load(path / "damage.npy", mmap_mode="r"), rows)
 
 
 @dataclass
@@ -43,7 +41,6 @@ class Sample:
     bits: Array  # uint8 [S, S], bit k for type k, the highest for what was edited
     scores: Array  # float32 [8]: damaged, then the seven types
     masked: bool  # the pixels of the damage are known
-    boxed: bool = False  # the place is a box about the item
 
 
 def scores_of(types: list[str], damaged: bool) -> Array:
@@ -59,7 +56,7 @@ def load(folder: Folder, k: int) -> Sample:
     types = [t for t in row["types"].split("+") if t]
     bits, damaged = np.array(folder.damage[k]), row["damaged"] == "1"
     # Kaputt says that an item is damaged, not where.
-    return Sample(np.array(folder.inputs[k]), bits, scores_of(types, damaged), not damaged or bool(bits.any()), folder.boxed)
+    return Sample(np.array(folder.inputs[k]), bits, scores_of(types, damaged), not damaged or bool(bits.any()))
 
 
 def to_float(image: Array) -> Array:
@@ -261,7 +258,7 @@ class Mixture:
             if rng.random() < 0.5:
                 self.spoil(rng, sample, other)
             elif self.sham:
-                edit(sample, lambda image: inject.sham(rng, image, other.image, not sample.boxed))
+                edit(sample, lambda image: inject.sham(rng, image, other.image))
         # Where the damage is not marked, it may lie beside the item.
         if self.colour_alone and sample.masked and (self.intact or self.goods) and rng.random() < 0.3:
             surround(rng, sample, self.ground(rng, side))
@@ -285,23 +282,23 @@ class Mixture:
         sample = self.carton(rng, other.image.shape[1]) if rng.random() < DRAWN else self.good(rng)
         move(rng, sample, side)
         fit(other, side)
-        twin = Sample(sample.image.copy(), sample.bits.copy(), sample.scores.copy(), sample.masked, sample.boxed)
+        twin = Sample(sample.image.copy(), sample.bits.copy(), sample.scores.copy(), sample.masked)
         seed, kind = int(rng.integers(1 << 40)), rng.random()
         if self.sham and rng.random() < 0.15:
             # Labels and tape come on damaged goods too.
             state = int(rng.integers(1 << 40))
             for one in (sample, twin):
-                edit(one, lambda image: inject.sham(np.random.default_rng(state), image, other.image, not sample.boxed))
+                edit(one, lambda image: inject.sham(np.random.default_rng(state), image, other.image))
         self.spoil(np.random.default_rng(seed), sample, other)
         if self.sham and kind < 0.5:
             # The same numbers are drawn: the same operator, place and content.
-            edit(twin, lambda image: inject.neat_twin(np.random.default_rng(seed), image, other.image, not sample.boxed))
+            edit(twin, lambda image: inject.neat_twin(np.random.default_rng(seed), image, other.image))
         elif self.sham and kind < 0.8:
-            edit(twin, lambda image: inject.sham(rng, image, other.image, not sample.boxed))
+            edit(twin, lambda image: inject.sham(rng, image, other.image))
         return sample, twin
 
     def spoil(self, rng: np.random.Generator, sample: Sample, other: Sample) -> None:
-        edit(sample, lambda image: inject.damage(rng, image, other.image, not sample.boxed))
+        edit(sample, lambda image: inject.damage(rng, image, other.image))
         sample.scores = seen_scores(sample.bits)
         sample.masked = True
 

@@ -3,7 +3,7 @@
 A crop is float32 [6, S, S] in [0, 1] as `intact crops` writes it. Each operator changes colour, shading and depth together
 and gives the pixels that a labeller would mark. A *sham* goes through the same warp, blend and re-encoding with content
 that is no damage (a label, tape, print, a shadow, glare, the picture itself), so that traces of editing tell nothing. Half of
-the shams are *neat twins*: the same operator with the same content and strength, but in the clean shapes and even lines that
+the shams are *neat twins*: the same operator in the same place with content and strength drawn alike, but in the clean shapes and even lines that
 print and stickers have, flat, without a torn edge, a fold or a change of depth. The exam's injector is another one, in Rust: no code is shared.
 """
 
@@ -13,7 +13,9 @@ import numpy as np
 from net import TYPES
 
 # How often each operator damages.
-SHARES = {"deformation": 0.31, "hole": 0.15, "tear": 0.14, "actuation": 0.09, "spillage": 0.09, "superficial": 0.13, "deconstruction": 0.09}
+SHARES = {"deformation": 0.29, "hole": 0.14, "tear": 0.15, "actuation": 0.09, "spillage": 0.09, "superficial": 0.15, "deconstruction": 0.09}
+# How many of the tears leave a tongue that is folded back.
+PEELED = 0.45
 # How many of the deformations are crushed corners, and how many buckle in facets, as board and stiff wrapping do.
 CORNERS, FACETED = 0.35, 0.5
 INSIDE, BESIDE = 1.0, 0.5
@@ -196,12 +198,9 @@ def crease_lines(rng: np.random.Generator, crop: Array, creases: Array) -> None:
     crop[:3] += (rng.choice([0.9, 0.15]) - crop[:3]) * cv2.GaussianBlur(creases.astype(np.float32), (0, 0), 0.7) * rng.uniform(0.1, 0.7)
 
 
-def crush(rng: np.random.Generator, crop: Array, neat: bool = False, corners: bool = True) -> Array:
-    """A hollow, a pushed-in edge, a crushed corner or folds: colour moves, shading and depth follow. Neat: a smooth swelling of the print.
-
-    `corners`: the outline in `crop` is the item's own, so that its corners are, too.
-    """
-    if rng.random() < CORNERS and corners:
+def crush(rng: np.random.Generator, crop: Array, neat: bool = False) -> Array:
+    """A hollow, a pushed-in edge, a crushed corner or folds: colour moves, shading and depth follow. Neat: a smooth swelling of the print."""
+    if rng.random() < CORNERS:
         return crush_corner(rng, crop, neat)
     side, place = crop.shape[1], crop[5]
     size = item_size(place)
@@ -239,6 +238,24 @@ def crush(rng: np.random.Generator, crop: Array, neat: bool = False, corners: bo
     return relief > 0.25
 
 
+def lining(rng: np.random.Generator, other: Array) -> Array:
+    """What an opening shows, [3, S, S]: darkness, board, another picture, white paper, or wadding and crumpled paper."""
+    side = other.shape[1]
+    kind = rng.integers(5)
+    if kind == 0:
+        return np.full((3, side, side), rng.uniform(0.02, 0.2), np.float32) * (1 + 0.2 * noise(rng, side, 6))
+    if kind == 1:
+        board = np.array([0.66, 0.52, 0.38], np.float32) * rng.uniform(0.5, 1.1)
+        return board[:, None, None] * (1 + 0.08 * noise(rng, side, 30, 2))
+    if kind == 2:
+        return other[:3, ::-1] * rng.uniform(0.3, 0.9)
+    if kind == 3:
+        return np.clip(rng.uniform(0.6, 1.0) + 0.06 * noise(rng, side, 20), 0, 1)[None] * np.ones((3, 1, 1), np.float32)
+    tone = BOARD[rng.integers(len(BOARD))] * rng.uniform(0.7, 1.1)
+    clumps = noise(rng, side, rng.uniform(6, 30)) if rng.random() < 0.6 else 1.5 * facets(rng, side, rng.uniform(3, 7))[0]
+    return np.clip(tone[:, None, None] * (1 + rng.uniform(0.08, 0.3) * clumps), 0, 1)
+
+
 def hole(rng: np.random.Generator, crop: Array, other: Array, neat: bool = False) -> Array:
     """An opening: what is inside shows, the edge is torn, a shadow falls in, a flap may stand up. Neat: a sticker of the same content."""
     side, place = crop.shape[1], crop[5]
@@ -248,16 +265,7 @@ def hole(rng: np.random.Generator, crop: Array, other: Array, neat: bool = False
     field = area(rng, side, at, radius, rng.uniform(0.3, 0.9), neat)
     field = np.where(place > 0.75, field, -np.abs(field) - 2)
     inside = soft(field, 1.5)
-    kind = rng.integers(4)
-    if kind == 0:
-        content = np.full((3, side, side), rng.uniform(0.02, 0.2), np.float32) * (1 + 0.2 * noise(rng, side, 6))
-    elif kind == 1:
-        board = np.array([0.66, 0.52, 0.38], np.float32) * rng.uniform(0.5, 1.1)
-        content = board[:, None, None] * (1 + 0.08 * noise(rng, side, 30, 2))
-    elif kind == 2:
-        content = other[:3, ::-1] * rng.uniform(0.3, 0.9)
-    else:
-        content = np.clip(rng.uniform(0.6, 1.0) + 0.06 * noise(rng, side, 20), 0, 1)[None] * np.ones((3, 1, 1), np.float32)
+    content = lining(rng, other)
     if neat:
         crop[:3] = crop[:3] * (1 - inside) + np.clip(content, 0, 1) * inside
         if rng.random() < 0.6:  # an even border, lighter or darker
@@ -282,8 +290,53 @@ def hole(rng: np.random.Generator, crop: Array, other: Array, neat: bool = False
     return inside > 0.5
 
 
+def peel(rng: np.random.Generator, crop: Array, other: Array, neat: bool) -> Array:
+    """A tongue torn out of the wrapping and folded back: its reverse lies or stands beside the opening. Neat: two even flat shapes."""
+    side, place = crop.shape[1], crop[5]
+    size = item_size(place)
+    at = on_item(rng, place, rng.random() < 0.5)
+    angle, wide, long = rng.uniform(0, 2 * np.pi), size * rng.uniform(0.08, 0.35), size * rng.uniform(0.08, 0.4)
+    taper, skew, reach = rng.uniform(0, 0.9), rng.uniform(-0.5, 0.5), rng.uniform(0.3, 1.0)
+    y, x = np.mgrid[0:side, 0:side].astype(np.float32)
+    # Along the fold, and away from it into the opening.
+    u = (x - np.float32(at[0])) * np.float32(np.cos(angle)) + (y - np.float32(at[1])) * np.float32(np.sin(angle))
+    v = -(x - np.float32(at[0])) * np.float32(np.sin(angle)) + (y - np.float32(at[1])) * np.float32(np.cos(angle))
+    ragged = 0.0 if neat else noise(rng, side, rng.uniform(8, 25)) * np.float32(rng.uniform(0.03, 0.12) * min(wide, long))
+
+    def tongue(u: Array, v: Array) -> Array:
+        return np.minimum(np.minimum(v, long - v), wide / 2 * (1 - taper * np.clip(v / long, 0, 1)) - np.abs(u))
+
+    item = place > 0.75
+    opened = soft(tongue(u, v) + ragged, 1.5) * item
+    back = soft(tongue(u + skew * v, -v / reach) + ragged, 1.5)
+    content = lining(rng, other)
+    skin = BOARD[rng.integers(len(BOARD))] * rng.uniform(0.65, 1.1) if rng.random() < 0.8 else rng.uniform(0.2, 0.9, 3).astype(np.float32)
+    skin = np.ones((3, side, side), np.float32) * skin[:, None, None]
+    if neat:
+        for part, tone in ((opened, content), (back * item, skin)):
+            crop[:3] += (tone - crop[:3]) * part
+        return np.zeros((side, side), bool)
+    rolled = np.clip(-v / (reach * long), 0, 1)
+    light = rng.uniform(-0.6, 0.6) * (rolled - 0.5) + rng.uniform(-0.3, 0.3) * np.cos(np.pi * 2 * rolled)
+    skin *= (1 + light) * (1 + rng.uniform(0.02, 0.08) * noise(rng, side, 15))
+    fallen = cv2.warpAffine(back, np.float32([[1, 0, rng.normal(0, 4)], [0, 1, rng.normal(0, 4)]]), (side, side))
+    shadow = cv2.GaussianBlur(np.maximum(fallen, 0.7 * opened * (v < 0.3 * long)), (0, 0), rng.uniform(2, 5))
+    crop[:3] += (np.clip(content, 0, 1) - crop[:3]) * opened
+    crop[:3] *= 1 - rng.uniform(0.2, 0.6) * shadow * (1 - back)
+    lip = (cv2.dilate(opened, np.ones((3, 3), np.uint8), iterations=int(rng.integers(1, 4))) - opened) * item
+    crop[:3] += (rng.uniform(0.7, 1.0) - crop[:3]) * lip * (1 - back) * rng.uniform(0.0, 0.8)
+    crop[:3] += (np.clip(skin, 0, 1) - crop[:3]) * back
+    crop[5] = np.maximum(crop[5], (back > 0.5) * INSIDE)
+    if has_depth(crop):
+        crop[4] = np.clip(crop[4] + back * (rng.uniform(0.0, 0.03) / HEIGHT_RANGE_M) * rolled, 0, 1)
+    deepen(crop, opened * (1 - back) * rng.uniform(0.001, 0.03))
+    return np.maximum(opened, back) > 0.5
+
+
 def tear(rng: np.random.Generator, crop: Array, other: Array, neat: bool = False) -> Array:
-    """A long narrow opening with a bright lip. Neat: an even line or arc with an even border."""
+    """A long narrow opening with a bright lip, or a tongue folded back. Neat: an even line or arc with an even border."""
+    if rng.random() < PEELED:
+        return peel(rng, crop, other, neat)
     side, place = crop.shape[1], crop[5]
     size = item_size(place)
     x, y = on_item(rng, place, rng.random() < 0.5)
@@ -387,12 +440,61 @@ def spill(rng: np.random.Generator, crop: Array, neat: bool = False) -> Array:
     return marked
 
 
+def scratches(rng: np.random.Generator, crop: Array, neat: bool) -> Array:
+    """A bundle of thin strokes, each with its own length, bend and strength. Neat: even parallel lines."""
+    side, item = crop.shape[1], crop[5] > 0.75
+    size = item_size(crop[5])
+    at = np.array(on_item(rng, crop[5], rng.random() < 0.4))
+    angle, length, spread = rng.uniform(0, np.pi), size * rng.uniform(0.08, 0.4), size * rng.uniform(0.02, 0.12)
+    strokes = np.zeros((side, side), np.float32)
+    count = int(rng.integers(2, 20))
+    for k in range(count):
+        turn = angle if neat else angle + rng.normal(0, 0.15)
+        across = spread * ((k - count / 2) / count * 2 if neat else rng.normal())
+        along = np.array([np.cos(turn), np.sin(turn)])
+        middle = at + across * np.array([-along[1], along[0]]) + (0 if neat else rng.normal(0, 0.2) * length) * along
+        half = length / 2 * (1 if neat else rng.uniform(0.2, 1.3)) * along
+        bend = (0 if neat else rng.normal(0, 0.06) * length) * np.array([-along[1], along[0]])
+        points = np.int32(np.stack([middle - half, middle + bend, middle + half]) * 8)
+        one = np.zeros((side, side), np.uint8)
+        cv2.polylines(one, [points], False, int(255 if neat else rng.integers(90, 256)), int(rng.choice([1, 1, 2])), cv2.LINE_AA, 3)
+        np.maximum(strokes, one.astype(np.float32) / 255, out=strokes)
+    inside = strokes * item * (1.0 if neat else np.clip(0.8 + 0.4 * noise(rng, side, 20), 0, 1))
+    tone = 0.4 * crop[:3].mean(0, keepdims=True) + 0.6 * rng.choice([0.95, 0.8, 0.15])
+    crop[:3] += (tone - crop[:3]) * inside * rng.uniform(0.4, 1.0)
+    return np.zeros((side, side), bool) if neat else cv2.GaussianBlur(inside, (0, 0), 2.0) > 0.1
+
+
+def torn_ply(rng: np.random.Generator, crop: Array, neat: bool) -> Array:
+    """The printed ply pulled off: fibres of the board beneath, drawn out in one direction. Neat: an even patch."""
+    side, place = crop.shape[1], crop[5]
+    size = item_size(place)
+    field = area(rng, side, on_item(rng, place, rng.random() < 0.4), size * rng.uniform(0.06, 0.25), rng.uniform(0.2, 0.6), neat)
+    tone = (BOARD[rng.integers(len(BOARD))] * rng.uniform(0.75, 1.1))[:, None, None]
+    if neat:
+        crop[:3] += (tone - crop[:3]) * soft(field, 1.5) * (place > 0.75)
+        return np.zeros((side, side), bool)
+    fibres = cv2.GaussianBlur(rng.standard_normal((2 * side, 2 * side)).astype(np.float32), (0, 0), sigmaX=rng.uniform(3, 10), sigmaY=0.8)
+    turn = cv2.getRotationMatrix2D((side, side), rng.uniform(0, 180), 1.0)
+    fibres = cv2.warpAffine(fibres, turn, (2 * side, 2 * side))[side // 2 : side // 2 + side, side // 2 : side // 2 + side]
+    fibres = fibres / (fibres.std() + 1e-6)
+    inside = soft(field + size * rng.uniform(0.01, 0.05) * fibres, 1.5) * (place > 0.75)
+    crop[:3] += (np.clip(tone * (1 + rng.uniform(0.04, 0.12) * fibres), 0, 1) - crop[:3]) * inside * rng.uniform(0.7, 1.0)
+    rim = np.exp(-((field / rng.uniform(1, 3)) ** 2)) * (place > 0.75)
+    crop[:3] += (rng.choice([0.95, 0.25]) - crop[:3]) * rim * rng.uniform(0, 0.4)
+    return inside > 0.4
+
+
 def mark(rng: np.random.Generator, crop: Array, neat: bool = False) -> Array:
-    """Scuffs, stains and soaked patches: colour alone. Neat: hatching and even tints in clean shapes."""
+    """Scuffs, scratches, stains, soaked patches and plies pulled off: colour alone. Neat: hatching and even tints in clean shapes."""
     side, place = crop.shape[1], crop[5]
     size = item_size(place)
     item = place > 0.75
-    kind = rng.integers(3)
+    kind = rng.integers(5)
+    if kind == 3:
+        return scratches(rng, crop, neat)
+    if kind == 4:
+        return torn_ply(rng, crop, neat)
     at = on_item(rng, place, rng.random() < 0.4)
     radius = size * rng.uniform(0.08, 0.3)
     if kind == 0:
@@ -460,12 +562,12 @@ def chosen(rng: np.random.Generator) -> list[str]:
     return [str(name) for name in rng.choice(list(SHARES), n, p=list(SHARES.values()))]
 
 
-def damage(rng: np.random.Generator, crop: Array, other: Array, corners: bool = True) -> Array:
-    """Damages the crop in place; bits of Kaputt's types a pixel. `corners` as `crush` has it."""
+def damage(rng: np.random.Generator, crop: Array, other: Array) -> Array:
+    """Damages the crop in place; bits of Kaputt's types a pixel."""
     bits = np.zeros(crop.shape[1:], np.uint8)
     for name in chosen(rng):
         region = {
-            "deformation": lambda: crush(rng, crop, corners=corners),
+            "deformation": lambda: crush(rng, crop),
             "hole": lambda: hole(rng, crop, other),
             "tear": lambda: tear(rng, crop, other),
             "actuation": lambda: flap(rng, crop, other),
@@ -479,11 +581,11 @@ def damage(rng: np.random.Generator, crop: Array, other: Array, corners: bool = 
     return bits
 
 
-def neat_twin(rng: np.random.Generator, crop: Array, other: Array, corners: bool = True) -> None:
-    """What `damage` does with the same `rng`, with its content and strength, but neat; flaps and pieces become stickers."""
+def neat_twin(rng: np.random.Generator, crop: Array, other: Array) -> None:
+    """What `damage` does with the same `rng`, in its place, but neat; flaps and pieces become stickers."""
     for name in chosen(rng):
         if name == "deformation":
-            crush(rng, crop, True, corners)
+            crush(rng, crop, True)
         elif name == "tear":
             tear(rng, crop, other, True)
         elif name == "spillage":
@@ -495,13 +597,13 @@ def neat_twin(rng: np.random.Generator, crop: Array, other: Array, corners: bool
     np.clip(crop, 0, 1, out=crop)
 
 
-def sham(rng: np.random.Generator, crop: Array, other: Array, corners: bool = True) -> None:
+def sham(rng: np.random.Generator, crop: Array, other: Array) -> None:
     """Edits the crop in place without damaging it, through the same operations."""
     side, place = crop.shape[1], crop[5]
     size = item_size(place)
     item = (place > 0.75).astype(np.float32)
     if rng.random() < 0.55:
-        neat_twin(rng, crop, other, corners)
+        neat_twin(rng, crop, other)
         if rng.random() < 0.7:
             return
     for _ in range(1 + (rng.random() < 0.4)):

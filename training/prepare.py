@@ -99,15 +99,14 @@ def real(intact: str, out: Path, data: Path, side: int) -> None:
 
 
 def wide(out: Path, side: int) -> None:
-    """The real goods once more with more of what surrounds them, as found items are pictured that are only a part of the thing.
-
-    The place is the item's crop, a box with its margin.
-    """
+    """The real goods once more, smaller, with more of what surrounds them; the place is where the item was found."""
     import cv2
     import numpy as np
 
     folder = out / "wide"
-    recipe = [f"side {side}", f"margins {WIDE}", hashlib.sha256((out / "real" / "crops.csv").read_bytes()).hexdigest()]
+    found = np.load(out / "real" / "inputs.npy", mmap_mode="r")
+    outlines = hashlib.sha256(np.ascontiguousarray(found[:, 5])).hexdigest()
+    recipe = [f"side {side}", f"margins {WIDE}", hashlib.sha256((out / "real" / "crops.csv").read_bytes()).hexdigest(), outlines]
     if is_done(folder, recipe):
         return
     folder.mkdir(exist_ok=True)
@@ -115,16 +114,16 @@ def wide(out: Path, side: int) -> None:
     with (out / "real" / "crops.csv").open() as file:
         reader = csv.DictReader(file)
         # A capture that is there with and without depth counts once.
-        rows = [row for row in reader if row["id"] in captures and not row["classical"]]
+        rows = [(k, row) for k, row in enumerate(reader) if row["id"] in captures and not row["classical"]]
         names = list(reader.fieldnames or [])
     inputs = np.lib.format.open_memmap(folder / "inputs.npy", "w+", np.uint8, (len(rows), 6, side, side))
-    for k, row in enumerate(rows):
+    for k, (at, row) in enumerate(rows):
         color = cv2.cvtColor(cv2.imread(captures[row["id"]]["color"]), cv2.COLOR_BGR2RGB)
         x, y, w, h = (int(row[name]) for name in "xywh")
         dx, dy = (int(size * WIDE[k % len(WIDE)]) for size in (w, h))
         left, top, right, low = max(0, x - dx), max(0, y - dy), min(color.shape[1], x + w + dx), min(color.shape[0], y + h + dy)
         place = np.zeros(color.shape[:2], np.uint8)
-        place[y : y + h, x : x + w] = 255
+        place[y : y + h, x : x + w] = cv2.resize(np.array(found[at, 5]), (w, h), interpolation=cv2.INTER_NEAREST)
         planes = cv2.split(color[top:low, left:right])
         inputs[k, :3] = [cv2.resize(plane, (side, side), interpolation=cv2.INTER_AREA) for plane in planes]
         inputs[k, 5] = cv2.resize(place[top:low, left:right], (side, side), interpolation=cv2.INTER_NEAREST)
@@ -132,7 +131,7 @@ def wide(out: Path, side: int) -> None:
     with (folder / "crops.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, names)
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(row for _, row in rows)
     finish(folder, recipe)
 
 
