@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--intact", default=str(HERE.parent / "target" / "debug" / "intact"))
     parser.add_argument("--data", type=Path, default=HERE.parent.parent / "shared" / "data" / "parcel_tampar")
     parser.add_argument("--out", type=Path, default=HERE.parent / "out" / "tampar", help="folder; what is there is made anew")
-    parser.add_argument("--copies", type=int, default=30, help="pairs a side")
+    parser.add_argument("--copies", type=int, default=32, help="pairs a side; 200 and more in all")
     args = parser.parse_args()
     if not args.data.is_dir():
         raise SystemExit(f"{args.data} is absent: this needs real captures; name their folder with --data")

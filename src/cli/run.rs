@@ -1,6 +1,6 @@
 //! `intact run`: the cell in one process, until its source ends.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -400,7 +400,9 @@ fn follow(cell: &Cell, args: &RunArgs, cancelled: &AtomicBool) -> Result<(Tally,
             Some(News::Arrival(arrival)) => tally.arrival(&arrival.item_id),
             Some(News::Decision(decision)) => {
                 if args.json {
-                    say!("{}", serde_json::to_string(&DecisionLine::new(&decision))?);
+                    // Not `say!`: a cell is stopped in good order, whoever stopped reading.
+                    let line = serde_json::to_string(&DecisionLine::new(&decision))?;
+                    writeln!(std::io::stdout(), "{line}").context("the output could not be written")?;
                 }
                 bar.inc(1);
                 bar.set_message(format!("{} {}", decision.item_id, disposition_name(decision.disposition)));

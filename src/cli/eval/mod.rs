@@ -144,7 +144,8 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
 /// Judging takes long: whether its results can be written is known before.
 fn check_outputs(args: &EvalArgs) -> Result<()> {
     if let Some(file) = &args.submission {
-        std::fs::File::create(file).with_context(|| format!("--submission {} cannot be written", file.display()))?;
+        let opened = std::fs::OpenOptions::new().append(true).create(true).open(file);
+        opened.with_context(|| format!("--submission {} cannot be written", file.display()))?;
     }
     if let Some(dir) = &args.report {
         std::fs::create_dir_all(dir).with_context(|| format!("--report {} cannot be made; name a folder", dir.display()))?;
