@@ -107,7 +107,9 @@ impl Plan {
     pub fn add_ros_args(&mut self, args: &[String]) -> Result<()> {
         let parsed = RosArgs::parse(std::iter::once("--ros-args".to_owned()).chain(args.iter().cloned()))?;
         self.remaps.extend(parsed.remaps);
-        self.parameters.extend(parsed.parameters);
+        let mut parameters = parsed.parameters;
+        parameters.leave_to_those_who_know(&known_parameters());
+        self.parameters.extend(parameters);
         self.refuse_unknown_nodes().context("--ros-args")
     }
 
@@ -140,6 +142,14 @@ impl Plan {
 
 /// Names of the nodes that a cell may have.
 pub const NODES: [&str; 7] = [Camera::NAME, Perception::NAME, Gallery::NAME, DecisionNode::NAME, Robot::NAME, Viewer::NAME, Recorder::NAME];
+
+/// Every node of a cell, with the names of its own parameters.
+fn known_parameters() -> [(&'static str, Vec<String>); 7] {
+    fn of<C: Component>() -> (&'static str, Vec<String>) {
+        (C::NAME, C::Params::specs().into_iter().map(|s| s.name).collect())
+    }
+    [of::<Camera>(), of::<Perception>(), of::<Gallery>(), of::<DecisionNode>(), of::<Robot>(), of::<Viewer>(), of::<Recorder>()]
+}
 
 /// What the composition hears from its nodes.
 #[derive(Clone, Debug)]
@@ -208,11 +218,6 @@ impl Cell {
         self.nodes.last().is_some_and(|camera| camera.failure().is_some())
     }
 
-    /// Nodes that failed, with their reasons.
-    pub fn failures(&self) -> Vec<(String, String)> {
-        self.nodes.iter().filter_map(|n| n.failure().map(|why| (n.name(), why))).collect()
-    }
-
     /// The context that the nodes share; more nodes may be made in it.
     pub fn context(&self) -> &Context {
         &self.context
@@ -223,16 +228,26 @@ impl Cell {
         self.context.counters()
     }
 
-    /// Stops the nodes, sources first, and closes their files.
-    pub fn stop(self) {}
+    /// Stops the nodes, sources first, and closes their files. Nodes that failed, or could not do all of their work in the end (a recording
+    /// that stopped, a ledger that could not be written), with their reasons.
+    pub fn stop(mut self) -> Vec<(String, String)> {
+        self.shut_down()
+    }
+
+    fn shut_down(&mut self) -> Vec<(String, String)> {
+        let mut troubles = Vec::new();
+        while let Some(node) = self.nodes.pop() {
+            node.shut_down();
+            troubles.extend(node.trouble().map(|why| (node.name(), why)));
+        }
+        self.context.shutdown();
+        troubles
+    }
 }
 
 impl Drop for Cell {
     fn drop(&mut self) {
-        while let Some(node) = self.nodes.pop() {
-            node.shut_down();
-        }
-        self.context.shutdown();
+        self.shut_down();
     }
 }
 
@@ -297,5 +312,17 @@ mod tests {
         assert!(elsewhere.contains("the nodes are in /cell_3; write `/**/camera`"), "{elsewhere}");
         let mistyped = format!("{:#}", plan(&[]).add_file(&file("camra:\n  ros__parameters:\n    rate: 3.0\n")).unwrap_err());
         assert!(mistyped.contains("did you mean `camera`?"), "{mistyped}");
+    }
+
+    #[test]
+    fn a_parameter_without_a_node_is_for_those_that_have_it() {
+        let mut plan = Plan::new(ContextOptions::in_process(), Mode::Live);
+        let words = ["-p", "damage_threshold:=0.4", "-p", "use_sim_time:=true", "-p", "robot:use_sim_time:=false"];
+        plan.add_ros_args(&words.map(str::to_owned)).unwrap();
+        assert_eq!(plan.get::<Perception>("damage_threshold"), Some(ParameterValue::Double(0.4)));
+        // What no list of parameters names may still be one that every node has.
+        let everywhere = BTreeMap::from([("use_sim_time".to_owned(), ParameterValue::Bool(true))]);
+        assert_eq!(plan.given(Camera::NAME), everywhere);
+        assert_eq!(plan.given(Robot::NAME), BTreeMap::from([("use_sim_time".to_owned(), ParameterValue::Bool(false))]));
     }
 }

@@ -169,11 +169,10 @@ pub fn run(args: RunArgs) -> Result<ExitCode> {
     let cancelled = cancel_on_signal()?;
     let cell = Cell::start(&plan)?;
     let (tally, rows) = follow(&cell, &args, &cancelled)?;
-    let failures = cell.failures();
-    cell.stop();
+    let troubles = cell.stop();
     report(&args, &tally, rows);
-    for (node, why) in &failures {
-        eprintln!("intact: node {node} failed: {why}");
+    for (node, why) in &troubles {
+        eprintln!("intact: node {node}: {why}");
     }
     if tally.summary().arrivals == 0 && !cancelled.load(Ordering::SeqCst) {
         eprintln!("intact: no item arrived: the source names none (topic item_arrival) and none settled in the tray; see camera.arrivals");
@@ -189,7 +188,7 @@ pub fn run(args: RunArgs) -> Result<ExitCode> {
         eprintln!("intact: {} item(s) got no disposition: {}", undecided.len(), shortened(&undecided));
         return Ok(ExitCode::from(1));
     }
-    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if troubles.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 fn shortened(ids: &[&str]) -> String {

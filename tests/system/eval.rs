@@ -232,6 +232,28 @@ fn a_surface_that_cannot_be_registered_is_learnt_from_good_pictures() {
 }
 
 #[test]
+fn one_broken_picture_is_named_and_left_out() {
+    let dir = tempdir().unwrap();
+    let set = dir.path().join("set");
+    intact_ok(&["booth", "generate", "--seed", "14", "--items", "4", "--damaged", "0.5", "--no-references", "--out", text(&set)]);
+    let broken = std::fs::read_dir(set.join("query-image")).unwrap().next().unwrap().unwrap().path();
+    std::fs::File::options().write(true).open(&broken).unwrap().set_len(2000).unwrap();
+    let output = intact(&["eval", text(&set), "--format", "booth", "--json"]);
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("is left out") && said.contains("1 of 4 samples could not be read"), "{said}");
+    let figures: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&figures["n"], &figures["unread"]), (&Value::from(3), &Value::from(1)));
+    // Of nothing there is nothing to tell.
+    for picture in std::fs::read_dir(set.join("query-image")).unwrap() {
+        std::fs::write(picture.unwrap().path(), "no picture").unwrap();
+    }
+    let output = intact(&["eval", text(&set), "--format", "booth"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no sample of the split `test` could be read"));
+}
+
+#[test]
 fn a_wrong_folder_gets_one_sentence() {
     let dir = tempdir().unwrap();
     for (format, words) in [("kaputt", "query-test.parquet"), ("booth", "booth.json"), ("mvtec", "test/<type>")] {

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
+use ros_interfaces::diagnostic_msgs::msg::DiagnosticStatus;
 use ros_interfaces::lifecycle_msgs::msg::{State as StateMessage, Transition};
 use ros_interfaces::lifecycle_msgs::srv::{
     ChangeState, ChangeStateRequest, ChangeStateResponse, GetAvailableStates, GetAvailableStatesResponse, GetState, GetStateResponse,
@@ -236,6 +237,8 @@ pub trait RunningNode: Send {
     fn shut_down(&self);
     /// Why the node failed; `None` while it is well.
     fn failure(&self) -> Option<String>;
+    /// Why it does not do its work now, though it may not have failed for good: its diagnostics, where they stand at ERROR.
+    fn trouble(&self) -> Option<String>;
 }
 
 impl<C: Component> Running<C> {
@@ -279,6 +282,10 @@ impl<C: Component> RunningNode for Running<C> {
     }
     fn failure(&self) -> Option<String> {
         self.managed.ports.health.failure()
+    }
+    fn trouble(&self) -> Option<String> {
+        let status = self.managed.ports.diagnostics.status();
+        (status.level == DiagnosticStatus::ERROR).then_some(status.message)
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Figures {
     pub ranking: Ranking,
     pub n: usize,
     pub n_defect: usize,
+    /// Samples whose pictures could not be read; they are in no figure.
+    pub unread: usize,
     /// 95 % intervals of the figures above, drawn by item.
     pub ci95: Intervals,
     /// The threshold in force.
@@ -146,6 +148,7 @@ impl Figures {
             ranking: Ranking::of(&all),
             n: samples.len(),
             n_defect: samples.iter().filter(|s| s.damaged).count(),
+            unread: 0,
             ci95: Intervals { auroc, ap_any, ap_major, recall_at_50p, recall_at_1fpr, recall_at_01fpr },
             operation: Operation::at(&all, threshold),
             threshold_at_1fpr: limit(0.01),

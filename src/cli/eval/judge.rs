@@ -129,7 +129,8 @@ impl Judge {
         self.localised.then(|| self.localisation.score())
     }
 
-    fn load(&self, sample: &Sample) -> Result<RgbdFrame> {
+    /// Reads one sample's pictures.
+    pub fn load(&self, sample: &Sample) -> Result<RgbdFrame> {
         let depth = sample.depth.as_ref().map(|d| (d.path.as_path(), d.unit_m));
         Ok(load_rgbd(&sample.color, depth, sample.fx_fy_cx_cy.or(self.cameras.get(sample.camera).copied()))?)
     }
@@ -139,14 +140,13 @@ impl Judge {
         Ok(self.inspector.inspect(frame, self.trays.get(sample.camera), &mut |_| ())?)
     }
 
-    /// Judges one sample.
-    pub fn judge(&mut self, sample: &Sample) -> Result<Verdict> {
-        let frame = self.load(sample)?;
+    /// Judges one sample by the pictures that [`Judge::load`] read.
+    pub fn judge(&mut self, sample: &Sample, frame: &RgbdFrame) -> Result<Verdict> {
         self.enrol(sample)?;
         let from = Instant::now();
-        let inspection = self.inspect(sample, &frame)?;
+        let inspection = self.inspect(sample, frame)?;
         let own = own_item(sample, &inspection)?.or_else(|| inspection.items.iter().max_by_key(|i| i.area_px));
-        let compared = self.compare(&frame, &inspection, own)?;
+        let compared = self.compare(frame, &inspection, own)?;
         let ms = from.elapsed().as_secs_f32() * 1e3;
         let damage = damage_of(sample, &inspection)?;
         let posed = self.gallery.as_ref().and_then(|e| e.posed.as_ref());

@@ -112,17 +112,15 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
     let comparer = (args.references == References::Auto).then(|| Comparer::load(args.engine)).transpose()?;
     let mut judge = Judge::new(&args.dataset, args.format, shared, inspector, comparer)?
         .with_most_references(args.most_references.unwrap_or(usize::MAX));
-    let bar = progress::bar(samples.len(), "samples");
-    let mut verdicts: Vec<Verdict> = Vec::with_capacity(samples.len());
-    for sample in &samples {
-        verdicts.push(judge.judge(sample).with_context(|| format!("sample `{}`", sample.id))?);
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
+    let asked = samples.len();
+    let mut verdicts;
+    (samples, verdicts) = judge_all(&mut judge, samples)?;
+    let unread = asked - samples.len();
+    ensure!(!samples.is_empty(), "{}: no sample of the split `{}` could be read", args.dataset.display(), args.split.name());
     if args.fuse {
         (samples, verdicts) = fuse(samples, verdicts)?;
     }
-    let figures = Figures::of(&samples, &verdicts, judge.localisation(), args.threshold);
+    let figures = Figures { unread, ..Figures::of(&samples, &verdicts, judge.localisation(), args.threshold) };
     if let Some(file) = &args.submission {
         let mut out = std::fs::File::create(file).with_context(|| file.display().to_string())?;
         writeln!(out, "capture_id,pred")?;
@@ -138,7 +136,29 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
     } else {
         print(args, &figures);
     }
+    if unread > 0 {
+        eprintln!("intact: {unread} of {asked} samples could not be read and count in no figure; each was named above");
+        return Ok(ExitCode::FAILURE);
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Judges every sample that can be read, names the others, and leaves them out: one broken file among thousands costs no night's work.
+fn judge_all(judge: &mut Judge, samples: Vec<Sample>) -> Result<(Vec<Sample>, Vec<Verdict>)> {
+    let bar = progress::bar(samples.len(), "samples");
+    let mut judged = Vec::with_capacity(samples.len());
+    for sample in samples {
+        match judge.load(&sample) {
+            Ok(frame) => {
+                let verdict = judge.judge(&sample, &frame).with_context(|| format!("sample `{}`", sample.id))?;
+                judged.push((sample, verdict));
+            }
+            Err(error) => bar.suspend(|| eprintln!("intact: sample `{}` is left out: {error:#}", sample.id)),
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(judged.into_iter().unzip())
 }
 
 /// Judging takes long: whether its results can be written is known before.

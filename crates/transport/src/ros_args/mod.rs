@@ -253,6 +253,19 @@ impl ParameterOverrides {
         ours.map(|rule| (rule.name.clone(), rule.value.clone())).collect()
     }
 
+    /// Leaves what was set for every node (`-p name:=value`) to the nodes that have such a parameter. `known`: names of nodes, and of their
+    /// parameters. What none of them knows stays for every node, which then say so.
+    pub fn leave_to_those_who_know(&mut self, known: &[(&str, Vec<String>)]) {
+        let settled = std::mem::take(&mut self.rules).into_iter().flat_map(|rule| {
+            let of: Vec<Rule> = (known.iter())
+                .filter(|(_, names)| rule.nodes == NodePattern::Every && names.contains(&rule.name))
+                .map(|(node, _)| Rule { nodes: NodePattern::Base((*node).to_owned()), ..rule.clone() })
+                .collect();
+            if of.is_empty() { vec![rule] } else { of }
+        });
+        self.rules = settled.collect();
+    }
+
     /// Keys of files that match none of `nodes` (namespace, name): most likely a mistyped node name.
     pub fn unmatched<'a>(&'a self, nodes: &[(String, String)]) -> Vec<&'a str> {
         let mut keys: Vec<&str> = self
