@@ -61,6 +61,11 @@ else
     step "training" "start again to go on where it stopped" \
         $PYTHON training/train.py --crops "$OUT" --out "$OUT/model" --samples "${SAMPLES:-3000000}" --final-share 0.6 --final-windows 0.25
     step "ONNX" "see the message above" $PYTHON training/export.py --crops "$OUT" --weights "$OUT/model/final.pt"
+    step "training, with depth" "start again to go on where it stopped" \
+        $PYTHON training/train.py --crops "$OUT" --start "$OUT/model/final.pt" --out "$OUT/model-depth" --samples "${DEPTH_SAMPLES:-900000}" \
+        --with-depth --lost 0.08 --final-side 192 --final-share 0.9 --final-windows 0.2 --real-share 0.35 --rate 1.5e-3
+    step "ONNX, with depth" "see the message above" \
+        $PYTHON training/export.py --crops "$OUT" --weights "$OUT/model-depth/final.pt" --with-depth --side 192 --out models/damage/damage-depth.onnx
     step "intact with the new weights" "the compiler's first error above names what is missing" cargo build --workspace --locked
 fi
 step_table

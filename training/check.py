@@ -89,7 +89,7 @@ def main() -> None:
             worst[lossless], n = max(worst[lossless], spread), n + 1
             print(f"{path.name} item {k + 1}: tract, ort, onnxruntime, pytorch = {[round(f, 5) for f in found]}, apart by {spread:.1e}")
     if args.record:
-        args.model.with_name("parity.json").write_text(json.dumps({"picture": args.pictures[-1].name, "scores": recorded}) + "\n")
+        args.model.with_name(f"parity{args.model.stem.removeprefix('damage')}.json").write_text(json.dumps({"picture": args.pictures[-1].name, "scores": recorded}) + "\n")
     print(f"{n} items, worst {worst[True]:.1e} of lossless files, {worst[False]:.1e} of JPEG")
     assert n and worst[True] < 1e-3 and worst[False] < 1e-2, "parity is lost"
 

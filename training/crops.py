@@ -33,6 +33,17 @@ class Folder:
         return Folder(np.load(path / "inputs.npy", mmap_mode="r"), np.load(path / "damage.npy", mmap_mode="r"), rows)
 
 
+    def has_depth(self) -> bool:
+        """Whether any item of it was measured by depth."""
+        return any(row["classical"] for row in self.rows)
+
+
+def held_back(root: Path, with_depth: bool) -> list[Folder]:
+    """The folders of booth validation: of items with depth, or of items found by colour alone; where there is one kind only, that one."""
+    folders = [Folder.open(p.parent) for p in sorted(root.glob("validation-*/done"))]
+    return [f for f in folders if f.has_depth() == with_depth] or folders
+
+
 @dataclass
 class Sample:
     """What the network is shown, and what it should say."""
@@ -177,12 +188,32 @@ def misplace(rng: np.random.Generator, image: Array) -> None:
         image[5] = np.maximum(image[5], inject.soft(inject.noise(rng, side, rng.uniform(1, 4)) - rng.uniform(0, 1), 0.05) > 0.5)
 
 
-def doubt(rng: np.random.Generator, image: Array, colour_alone: bool) -> None:
-    """What depth and segmentation do: no depth, bad depth, a mask that is too large, too small or the whole picture.
+def imagine_depth(rng: np.random.Generator, image: Array) -> None:
+    """Gives an item seen by colour alone the depth of a nearly flat thing: what is printed on it has none of its own."""
+    side = image.shape[1]
+    inside = cv2.GaussianBlur((image[5] > 0.75).astype(np.float32), (0, 0), 1.5)
+    y, x = np.mgrid[0:side, 0:side].astype(np.float32) / side - 0.5
+    lean = rng.normal(0, 0.3) * x + rng.normal(0, 0.3) * y
+    uneven = noise_m(rng, side)
+    height_m = rng.uniform(0.01, 0.22) * (1 + lean + 0.1 * inject.noise(rng, side, 2, 1))
+    image[4] = np.clip((height_m - uneven) / inject.HEIGHT_RANGE_M, 0, 1) * inside
+    # Behind the hull lies what is uneven, and what curves.
+    curved = rng.choice([0.0, rng.uniform(0, 0.012)]) * np.clip(inject.noise(rng, side, 1.5, 1), 0, 2)
+    image[3] = np.clip((uneven + curved) / inject.HULL_RANGE_M, 0, 1) * inside
 
-    `colour_alone`: mostly without depth, and placed as colour finds items.
+
+def noise_m(rng: np.random.Generator, side: int) -> Array:
+    """Unevenness of a whole surface as a depth camera sees it, metres, never negative."""
+    smooth, grain = inject.noise(rng, side, rng.uniform(2, 6)), inject.noise(rng, side, rng.uniform(15, 40), 1)
+    return np.abs(rng.uniform(0.0005, 0.003) * smooth + rng.uniform(0.0003, 0.0015) * grain).astype(np.float32)
+
+
+def doubt(rng: np.random.Generator, image: Array, colour_alone: bool, lost: float) -> None:
+    """What depth and segmentation do: no depth (a share of `lost`), bad depth, a mask that is too large, too small or the whole picture.
+
+    `colour_alone`: placed as colour finds items.
     """
-    if rng.random() < (0.8 if colour_alone else 0.4):
+    if rng.random() < lost:
         without_depth(image)
         if colour_alone:
             misplace(rng, image)
@@ -210,14 +241,20 @@ WINDOWS = 4
 class Mixture:
     """An endless, seeded stream: booth captures, and real goods whole, with damage put in, and with its benign twin.
 
-    `windowed`: not whole crops but windows of them, which tell torn from cut at a small part of the cost.
+    `windowed`: not whole crops but windows of them, which tell torn from cut at a small part of the cost. `with_depth`: for a network that is
+    asked about items with depth; real goods without it are given that of a nearly flat thing.
     """
 
     def __init__(self, booth: list[Folder], real: list[Folder], part: dict[str, str], side: int, real_share: float, sham: bool = True,
-                 windowed: bool = False, with_depth: bool = False):
+                 windowed: bool = False, with_depth: bool = False, lost: float | None = None):
         self.booth, self.side, self.sham, self.windowed = booth, side, sham, windowed
-        # What the network will be asked about: whole crops mostly without depth, or as they are.
+        # What the network will be asked about: whole crops mostly without depth, or with it.
         self.colour_alone = not (windowed or with_depth)
+        self.with_depth = with_depth
+        # So many lose their depth.
+        self.lost = lost if lost is not None else 0.8 if self.colour_alone else 0.4
+        if with_depth:
+            booth = [f for f in booth if f.has_depth()] or booth
         self.places = [(f, k) for f in booth for k in range(len(f.rows))]
         self.intact = [(f, k) for f, k in self.places if f.rows[k]["damaged"] != "1"]
         # Sources and products alike, however many pictures they have.
@@ -244,7 +281,7 @@ class Mixture:
             samples = [part for sample in samples for part in windows(rng, sample, self.side, WINDOWS)]
         for sample in samples:
             expose(rng, sample.image)
-            doubt(rng, sample.image, self.colour_alone)
+            doubt(rng, sample.image, self.colour_alone, self.lost)
         return samples
 
     def captured(self, rng: np.random.Generator, side: int) -> Sample:
@@ -281,6 +318,8 @@ class Mixture:
         other = self.good(rng)
         sample = self.carton(rng, other.image.shape[1]) if rng.random() < DRAWN else self.good(rng)
         move(rng, sample, side)
+        if self.with_depth and not inject.has_depth(sample.image) and rng.random() < 0.8:
+            imagine_depth(rng, sample.image)
         fit(other, side)
         twin = Sample(sample.image.copy(), sample.bits.copy(), sample.scores.copy(), sample.masked)
         seed, kind = int(rng.integers(1 << 40)), rng.random()

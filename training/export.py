@@ -53,13 +53,49 @@ def prior_of(shift: float, share: float) -> float:
     return float(odds / (1 + odds))
 
 
-def real_goods(folder: Path) -> crops.Folder | None:
-    """Crops of undamaged real goods that neither train nor test, without those that the trees score by depth; `None` where there are none."""
+def real_goods(folder: Path, with_depth: bool) -> crops.Folder | None:
+    """Crops of undamaged real goods that neither train nor test, those that the trees score by depth or the others; `None` where there are none."""
     if not (folder / "real" / "done").exists():
         return None
     part, real = splits(), crops.Folder.open(folder / "real")
-    kept = [k for k, row in enumerate(real.rows) if part.get(row["item"]) == "tune" and not row["classical"]]
+    kept = [k for k, row in enumerate(real.rows) if part.get(row["item"]) == "tune" and bool(row["classical"]) == with_depth]
     return crops.Folder(real.inputs[kept], real.damage[kept], [real.rows[k] for k in kept]) if kept else None
+
+
+# How much the log odds of the network with depth count beside those of the trees. Logistic regression on booth validation says 3.6, but that has the
+# families that the network learnt from; what it gains there over the sum of two opinions is small, and the trees know other things.
+BESIDE_TREES = 1.5
+# Good items of booth validation that may be sidelined by both together.
+ALARMS_TOGETHER = 0.02
+
+
+def log_odds(score: np.ndarray) -> np.ndarray:
+    """As `together` in crates/inspection/src/scorer.rs takes them."""
+    p = np.clip(score.astype(np.float64), 1e-6, 1 - 1e-6)
+    return np.log(p / (1 - p))
+
+
+def trees_of(folders: list[crops.Folder]) -> np.ndarray:
+    """Log odds of the classical scorer's score of every crop."""
+    return log_odds(np.array([float(row["classical"]) for folder in folders for row in folder.rows]))
+
+
+def beside_trees(held: list[crops.Folder], network: np.ndarray, damaged: np.ndarray, real: crops.Folder | None, goods: np.ndarray) -> dict:
+    """What makes one score of the trees' and the network's: the sum of their log odds, moved so that few good items of booth validation, and no more
+    real goods than by the trees alone, exceed one half, and scaled so that its differences are log odds (Platt). `network`, `goods`: log odds of
+    the released scores."""
+    most = log_odds(np.array(1.0))
+    trees, network = trees_of(held), np.clip(network, -most, most)
+    both, trees_real = trees + BESIDE_TREES * network, trees_of([real]) if real else np.zeros(0)
+    both_real = trees_real + BESIDE_TREES * np.clip(goods, -most, most)
+    limit = float(np.quantile(both[~damaged], 1 - ALARMS_TOGETHER, method="higher"))
+    if real:
+        limit = max(limit, float(np.sort(both_real)[::-1][min(int((trees_real > 0).sum()), len(both_real) - 1)]))
+    figures = {"n": len(damaged), "weight": BESIDE_TREES, "shift": round(-limit, 3), "scale": round(platt(both, damaged)[0], 3)}
+    for name, scores, of_goods in (("trees", trees, trees_real), ("network", network, goods), ("together", both - limit, both_real - limit)):
+        figures[name] = {"auroc": round(auroc_of(scores, damaged), 4), "alarms": round(float((scores[~damaged] > 0).mean()), 4),
+                         "found": round(float((scores[damaged] > 0).mean()), 4), "real_alarms": int((of_goods > 0).sum())}
+    return figures
 
 
 def main() -> None:
@@ -71,7 +107,7 @@ def main() -> None:
     parser.add_argument("--average", type=Path, help="weights that training started from, to be averaged with: holds better on "
                         "pictures of other kinds than those learnt from (Wortsman et al., CVPR 2022)")
     parser.add_argument("--share", type=float, default=0.5, help="of the trained weights in that average")
-    parser.add_argument("--with-depth", action="store_true", help="calibrate on crops with depth (the built-in weights score what has none)")
+    parser.add_argument("--with-depth", action="store_true", help="calibrate on crops with depth, and beside the classical scorer where it scored them all, too")
     args = parser.parse_args()
     saved = torch.load(args.weights, map_location="cpu")
     weights = saved["net"]
@@ -81,8 +117,8 @@ def main() -> None:
     net = DamageNet()
     net.load_state_dict(weights)
     net.eval()
-    held = [crops.Folder.open(p.parent) for p in sorted(args.crops.glob("validation-*/done"))]
-    if args.with_depth and not any(row["classical"] for folder in held for row in folder.rows):
+    held = crops.held_back(args.crops, args.with_depth)
+    if args.with_depth and not any(folder.has_depth() for folder in held):
         raise SystemExit(f"{args.crops}: no crop of its validation has depth; cut them without --colour-alone, or leave --with-depth out")
     logits, damaged = judge(net, held, args.side, colour_alone=not args.with_depth)
     net.eval()
@@ -90,7 +126,7 @@ def main() -> None:
     calibrated = scale * logits + shift
     # The threshold stays at one half: the prior moves until no more than those go to a person for nothing.
     limit = float(np.quantile(calibrated[~damaged], 1 - ALARMS, method="higher"))
-    real = real_goods(args.crops)
+    real = real_goods(args.crops, args.with_depth)
     goods = scale * judge(net, [real], args.side, colour_alone=not args.with_depth)[0] + shift if real else np.zeros(0)
     net.eval()
     if len(goods):
@@ -112,6 +148,8 @@ def main() -> None:
         "calibration": {"scale": round(scale, 4), "shift": round(shift - limit, 4), "prior": prior_of(-limit, float(damaged.mean()))},
         "parameters": sum(p.numel() for p in net.parameters()), "side": args.side, "averaged": args.share if args.average else None, "colour_alone": not args.with_depth,
     }
+    if args.with_depth and all(row["classical"] for folder in held for row in folder.rows):
+        figures["beside_trees"] = beside_trees(held, calibrated - limit, damaged, real, goods - limit)
     # What the ONNX file was made of, for check.py.
     torch.save({"net": net.state_dict()}, args.weights.with_name("released.pt"))
     # Half precision is enough to start a fine-tuning from.

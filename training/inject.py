@@ -84,9 +84,14 @@ def neat_shape(rng: np.random.Generator, side: int, at: tuple[float, float], rad
     return radius - np.hypot(u, v) * np.cos(np.mod(turn, 2 * np.pi / sides) - np.pi / sides) / np.cos(np.pi / sides)
 
 
+def own(rng: np.random.Generator) -> np.random.Generator:
+    """Chance for what only damage, or only its neat twin, has: both go on with the same numbers afterwards."""
+    return np.random.default_rng(int(rng.integers(1 << 40)))
+
+
 def area(rng: np.random.Generator, side: int, at: tuple[float, float], radius: float, ragged: float, neat: bool) -> Array:
     """Where an operator acts: ragged as damage is, or neat."""
-    return neat_shape(rng, side, at, radius) if neat else blob(rng, side, at, radius, ragged)
+    return neat_shape(own(rng), side, at, radius) if neat else blob(own(rng), side, at, radius, ragged)
 
 
 def soft(field: Array, width: float) -> Array:
@@ -297,11 +302,16 @@ def peel(rng: np.random.Generator, crop: Array, other: Array, neat: bool) -> Arr
     at = on_item(rng, place, rng.random() < 0.5)
     angle, wide, long = rng.uniform(0, 2 * np.pi), size * rng.uniform(0.08, 0.35), size * rng.uniform(0.08, 0.4)
     taper, skew, reach = rng.uniform(0, 0.9), rng.uniform(-0.5, 0.5), rng.uniform(0.3, 1.0)
+    middle = np.clip(np.array(at) + long / 2 * np.array([-np.sin(angle), np.cos(angle)]), 0, side - 1).astype(int)
+    if place[middle[1], middle[0]] <= 0.75:
+        # The opening is in the item.
+        angle += np.pi
     y, x = np.mgrid[0:side, 0:side].astype(np.float32)
     # Along the fold, and away from it into the opening.
     u = (x - np.float32(at[0])) * np.float32(np.cos(angle)) + (y - np.float32(at[1])) * np.float32(np.sin(angle))
     v = -(x - np.float32(at[0])) * np.float32(np.sin(angle)) + (y - np.float32(at[1])) * np.float32(np.cos(angle))
-    ragged = 0.0 if neat else noise(rng, side, rng.uniform(8, 25)) * np.float32(rng.uniform(0.03, 0.12) * min(wide, long))
+    edge = own(rng)
+    ragged = 0.0 if neat else noise(edge, side, edge.uniform(8, 25)) * np.float32(edge.uniform(0.03, 0.12) * min(wide, long))
 
     def tongue(u: Array, v: Array) -> Array:
         return np.minimum(np.minimum(v, long - v), wide / 2 * (1 - taper * np.clip(v / long, 0, 1)) - np.abs(u))
@@ -342,10 +352,10 @@ def tear(rng: np.random.Generator, crop: Array, other: Array, neat: bool = False
     x, y = on_item(rng, place, rng.random() < 0.5)
     angle, length = rng.uniform(0, 2 * np.pi), size * rng.uniform(0.15, 0.6)
     points = []
-    bend = rng.choice([0.0, rng.uniform(-0.25, 0.25)])
+    bend, wander = rng.choice([0.0, rng.uniform(-0.25, 0.25)]), own(rng)
     for _ in range(12):
         points.append((x, y))
-        angle += bend if neat else rng.normal(0, 0.25)
+        angle += bend if neat else wander.normal(0, 0.25)
         x, y = x + length / 12 * np.cos(angle), y + length / 12 * np.sin(angle)
     wide = size * rng.uniform(0.01, 0.06)
     line = np.zeros((side, side), np.float32)
@@ -354,7 +364,7 @@ def tear(rng: np.random.Generator, crop: Array, other: Array, neat: bool = False
         cv2.line(line, tuple(map(int, a)), tuple(map(int, b)), 1.0, max(1, int(wide * taper)), cv2.LINE_AA)
     inside = line * (place > 0.75)
     lip = cv2.dilate(line, np.ones((3, 3), np.uint8), iterations=max(1, int(wide * rng.uniform(0.3, 1.2)))) * (place > 0.75)
-    lip = np.clip(lip * (1.0 if neat else 0.6 + 0.4 * noise(rng, side, 30)), 0, 1) * (1 - inside)
+    lip = np.clip(lip * (1.0 if neat else 0.6 + 0.4 * noise(wander, side, 30)), 0, 1) * (1 - inside)
     tone = rng.uniform(0.75, 1.0)
     crop[:3] += (tone - crop[:3]) * cv2.GaussianBlur(lip.astype(np.float32), (0, 0), 0.7) * rng.uniform(0.4, 1.0)
     content = other[:3] * 0.3 if rng.random() < 0.4 else np.full((3, 1, 1), rng.uniform(0.02, 0.3), np.float32)
@@ -406,9 +416,11 @@ def spill(rng: np.random.Generator, crop: Array, neat: bool = False) -> Array:
     side, place = crop.shape[1], crop[5]
     size = item_size(place)
     field = area(rng, side, on_item(rng, place, True), size * rng.uniform(0.15, 0.45), rng.uniform(0.4, 0.9), neat)
-    for _ in range(0 if neat else rng.integers(0, 6)):
-        drop = on_item(rng, place, True)
-        field = np.maximum(field, blob(rng, side, (drop[0] + rng.normal(0, 0.2) * size, drop[1] + rng.normal(0, 0.2) * size), size * rng.uniform(0.02, 0.08), 0.2))
+    drops = own(rng)
+    for _ in range(0 if neat else drops.integers(0, 6)):
+        drop = on_item(drops, place, True)
+        at = (drop[0] + drops.normal(0, 0.2) * size, drop[1] + drops.normal(0, 0.2) * size)
+        field = np.maximum(field, blob(drops, side, at, size * drops.uniform(0.02, 0.08), 0.2))
     item = place > 0.75
     if rng.random() < 0.65:
         field = np.where(item, np.minimum(field, -1), field)

@@ -16,6 +16,8 @@ TRAIN_SEEDS, VALIDATION_SEEDS = range(100, 116), range(200, 204)
 OBLIQUE_SEEDS, OBLIQUE_PERCENT = range(116, 120), 64
 # Booths whose items are found by colour alone, as they are where the network is asked; so are the validation's.
 COLOUR_SEEDS = range(120, 150)
+# Further booths whose items are found by depth, for the network that is asked beside the trees, and their validation.
+DEPTH_SEEDS, DEPTH_VALIDATION_SEEDS = range(150, 172), range(204, 208)
 
 # Shares of an item's size that wide crops keep around it, in turn.
 WIDE = (0.15, 0.3, 0.6, 1.0)
@@ -153,7 +155,9 @@ def main() -> None:
     booth(args.intact, args.out, "train", TRAIN_SEEDS, args.items, args.side)
     booth(args.intact, args.out, "train", OBLIQUE_SEEDS, max(1, args.items * OBLIQUE_PERCENT // 100), args.side, "--colour-alone", cameras=3)
     booth(args.intact, args.out, "train", COLOUR_SEEDS, args.items, args.side, "--colour-alone")
+    booth(args.intact, args.out, "train", DEPTH_SEEDS, args.items, args.side)
     booth(args.intact, args.out, "validation", VALIDATION_SEEDS, args.items, args.side, "--colour-alone")
+    booth(args.intact, args.out, "validation", DEPTH_VALIDATION_SEEDS, args.items, args.side)
     if args.data.is_dir():
         real(args.intact, args.out, args.data, args.side)
         wide(args.out, args.side)

@@ -106,6 +106,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--real-share", type=float, default=0.6)
     parser.add_argument("--no-sham", action="store_true", help="ablation: damaged edits only")
     parser.add_argument("--with-depth", action="store_true", help="whole crops as they are, for a model that is asked about items with depth, too")
+    parser.add_argument("--lost", type=float, help="share of the items that lose their depth; of windows 0.4, of whole crops 0.8, with depth 0.4")
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--workers", type=int, default=1, help="processes that draw samples, as many for windows as for whole crops")
     parser.add_argument("--threads", type=int, default=1, help="of the training itself; more than the other cores slow both down")
@@ -117,7 +118,7 @@ def batches(args: argparse.Namespace, booth: list[crops.Folder], real: list[crop
     """Endless batches: windows, or in the last part of the run whole crops with windows between them; each with whether it is of windows."""
     def stream(windowed: bool):
         side, batch = (args.side, args.batch) if windowed else (args.final_side, max(1, args.batch // 8))
-        mixture = crops.Mixture(booth, real, splits(), side, args.real_share, not args.no_sham, windowed, args.with_depth)
+        mixture = crops.Mixture(booth, real, splits(), side, args.real_share, not args.no_sham, windowed, args.with_depth, args.lost)
         drawn = seen // (2 * crops.WINDOWS if windowed else 2)
         return iter(DataLoader(Stream(mixture, args.seed, drawn), batch_size=batch, num_workers=args.workers,
                                prefetch_factor=3 if args.workers else None))
@@ -139,7 +140,7 @@ def main() -> None:
     generated = sorted(args.crops.glob("train-*/done"))
     photographed = [args.crops / name / "done" for name in ("real", "wide") if (args.crops / name / "done").exists()]
     booth, real = ([crops.Folder.open(p.parent) for p in done] for done in (generated, photographed))
-    held = [crops.Folder.open(p.parent) for p in sorted(args.crops.glob("validation-*/done"))]
+    held = crops.held_back(args.crops, args.with_depth)
     assert booth and held, f"{args.crops} holds no crops: run prepare.py first"
     if (args.final_windows or args.final_share < 1) and not real and not any(folder.damage[k].any() for folder in booth for k in range(len(folder.rows))):
         raise SystemExit(f"{args.crops}: no damage is marked there, so no windows can be cut around it; learn of whole crops (--final-share 1 --final-windows 0)")
@@ -197,7 +198,7 @@ def main() -> None:
                 keep()
                 line = {"seen": seen, "minutes": round((time.monotonic() - begun) / 60, 2), "loss": round(total / step, 4)}
                 if step % 800 == 0:
-                    logits, damaged = judge(mean.module, held, 256, 60, colour_alone=not args.with_depth)
+                    logits, damaged = judge(mean.module, held, args.final_side, 60, colour_alone=not args.with_depth)
                     line["validation_auroc"] = round(auroc_of(logits, damaged), 4)
                 step, total = (0, 0.0) if step % 800 == 0 else (step, total)
                 log.write(json.dumps(line) + "\n")

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run -p inspection --example timing -- [--frames 40] [--size 1280x720] [--model classical|builtin|FILE.onnx] [--engine tract|ort]
-//!     [--colour-alone]
+//!     [--colour-alone] [--embedding]
 //! ```
 //!
 //! The built-in networks find and score items without depth: they are asked with `--model builtin --colour-alone`. `--model classical` asks
@@ -13,7 +13,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use booth::{Booth, BoothSpec};
-use inspection::{EmptyTray, Engine, EngineKind, InspectionParams, Inspector, ModelChoice};
+use inspection::{EmbeddingNet, EmptyTray, Engine, EngineKind, InspectionParams, Inspector, ModelChoice};
 use vision::RgbdFrame;
 
 fn argument(name: &str) -> Option<String> {
@@ -34,7 +34,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (models, finder) = (choice.load(engine)?, choice.finder(engine)?);
     let mut params = InspectionParams::default();
     params.segmentation.one_item = true;
-    let inspector = Inspector { params, models, embedding: None, finder };
+    let embedding = std::env::args().any(|a| a == "--embedding").then(|| EmbeddingNet::load(engine)).transpose()?;
+    let inspector = Inspector { params, models, embedding, finder };
     for (what, background) in [("no background", None), ("background", Some(&empty))] {
         let mut stages: Vec<(&str, Vec<f64>)> = vec![("segment", Vec::new()), ("score", Vec::new()), ("finish", Vec::new())];
         let mut all = Vec::new();
@@ -54,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for (stage, times) in &mut stages {
             println!("  {}", summary(stage, times));
         }
-        if let Some(network) = inspector.models.of(!colour_alone) {
+        if let Some(network) = inspector.models.of(!colour_alone).network() {
             let (mut bare, whole) = (bare(network.as_ref(), frames)?, median(&mut all));
             println!("  {}", summary("network", &mut bare));
             println!("  {} by {}: {:.2} times the bare network", network.model(), network.name(), whole / median(&mut bare));

@@ -61,7 +61,7 @@ impl EmbeddingNet {
     /// When there are more or fewer, or the engine fails.
     pub fn embed_input(&self, input: &[u8]) -> Result<Vec<f32>, InspectionError> {
         let input: Vec<f32> = input.iter().map(|v| f32::from(*v) / 255.0).collect();
-        let vector = self.engine.run(&input)?.values;
+        let vector = self.engine.run_on_one_core(&input)?.values;
         let length = vector.iter().map(|v| v * v).sum::<f32>().sqrt();
         // A thing without any look has no direction: all are equally unlike it.
         Ok(vector.iter().map(|v| v / length.max(1e-6)).collect())

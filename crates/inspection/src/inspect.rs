@@ -6,13 +6,12 @@ use crate::InspectionError;
 use crate::damage::{self, Assessment, Relief};
 use crate::defect::{DEFAULT_DAMAGE_THRESHOLD, Defect};
 use crate::embedding::EmbeddingNet;
-use crate::engine::Models;
 use crate::finder::ItemFinder;
 use crate::heights;
 use crate::model_input::View;
-use crate::model_score;
 use crate::pick::{PickPoint, pick_point, size_m};
 use crate::quality::{self, Quality};
+use crate::scorer::Models;
 use crate::segment::{self, Analysis, EmptyTray, Instance, SegmentationParams, SupportPlane};
 
 /// Settings of an inspection.
@@ -68,7 +67,7 @@ pub struct Inspection {
     pub damage_score: f32,
     /// In force: above it an item is not sorted.
     pub damage_threshold: f32,
-    /// `classical`, or the name and short sha256 of the model that scored an item at least.
+    /// Who scored an item at least, as [`Scorer::name`](crate::Scorer::name) says it.
     pub model: String,
     /// `none`, `tract` or `ort`.
     pub engine: &'static str,
@@ -76,12 +75,12 @@ pub struct Inspection {
     pub support: Option<SupportPlane>,
 }
 
-/// Inspects frames with one set of parameters and, when given, a model that takes over the scores.
+/// Inspects frames with one set of parameters and, when given, models that score beside or in place of the classical cues.
 #[derive(Clone, Default)]
 pub struct Inspector {
     /// Settings.
     pub params: InspectionParams,
-    /// What scores in place of classical cues.
+    /// What scores beside or in place of classical cues.
     pub models: Models,
     /// What says how items look.
     pub embedding: Option<EmbeddingNet>,
@@ -122,12 +121,15 @@ impl Inspector {
         let mut scorer = self.models.of(found.segmentation.used_depth);
         for instance in &found.segmentation.instances {
             let quality_of = || quality::of_item(frame, &found.segmentation, instance, suspect);
-            let (embedding, (quality, (relief, assessment))) = rayon::join(
-                || self.embed(frame, &found.segmentation.mask, instance),
-                || rayon::join(quality_of, || self.assess(frame, &found, instance)),
+            // What takes longest is begun first.
+            let ((relief, assessment), (embedding, quality)) = rayon::join(
+                || self.assess(frame, &found, instance),
+                || rayon::join(|| self.embed(frame, &found.segmentation.mask, instance), quality_of),
             );
             let assessment = assessment?;
-            scorer = scorer.or(self.models.of(relief.is_some()));
+            if scorer.network().is_none() {
+                scorer = self.models.of(relief.is_some());
+            }
             assessment.draw(&mut heatmap);
             let support = found.segmentation.support.as_ref();
             // Without intrinsics metres are a guess, and a robot must not act on guesses.
@@ -152,8 +154,8 @@ impl Inspector {
             mask: found.segmentation.mask,
             heatmap,
             damage_threshold: self.params.damage_threshold,
-            model: scorer.map_or_else(|| "classical".to_owned(), |e| e.model().to_owned()),
-            engine: scorer.map_or("none", |e| e.name()),
+            model: scorer.name(),
+            engine: scorer.engine(),
             support: found.segmentation.support,
         };
         on_stage("finish");
@@ -172,14 +174,8 @@ impl Inspector {
     /// The relief of one item, when it has depth, and its scores.
     fn assess(&self, frame: &RgbdFrame, found: &Analysis, item: &Instance) -> (Option<Relief>, Result<Assessment, InspectionError>) {
         let relief = Relief::of(&found.cells, item.id).filter(|_| !item.see_through);
-        let assessment = match (self.models.of(relief.is_some()), &relief) {
-            (Some(engine), _) => {
-                let view = View { frame, mask: &found.segmentation.mask, cells: &found.cells, relief: relief.as_ref() };
-                model_score::assess(engine.as_ref(), &view, item)
-            }
-            (None, Some(relief)) => Ok(damage::assess(relief, &found.cells)),
-            (None, None) => Ok(Assessment::unknown()),
-        };
+        let view = View { frame, mask: &found.segmentation.mask, cells: &found.cells, relief: relief.as_ref() };
+        let assessment = self.models.of(relief.is_some()).assess(&view, item);
         (relief, assessment)
     }
 }

@@ -12,11 +12,11 @@ use crate::segment::Instance;
 /// Share of a map's pixels whose mean is the item's score: one pixel may err, a region may not.
 const TOP_SHARE: f32 = 0.01;
 
-/// Runs the model on one item.
-pub(crate) fn assess(engine: &dyn Engine, view: &View<'_>, item: &Instance) -> Result<Assessment, InspectionError> {
+/// Runs the model on one item; `beside` other work, which keeps the other cores busy.
+pub(crate) fn assess(engine: &dyn Engine, view: &View<'_>, item: &Instance, beside: bool) -> Result<Assessment, InspectionError> {
     let contract = engine.contract();
     let (crop, input) = view.of(item, [contract.channels, contract.height, contract.width]);
-    let output = engine.run(&input)?;
+    let output = if beside { engine.run_on_one_core(&input) } else { engine.run(&input) }?;
     Ok(read(contract, crop, &output))
 }
 

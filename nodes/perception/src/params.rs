@@ -5,7 +5,7 @@ node_kit::parameters! {
     pub struct PerceptionParams {
         /// Namespaces of the cameras that look at an item.
         cameras: Vec<String> = vec!["camera".into()];
-        /// What scores the damage: `builtin` (classical with depth, a network without), `classical`, or an ONNX file (docs/model-contract.md).
+        /// What scores the damage: `builtin` (with depth cues and a network together, without depth a network), `classical` (cues alone, quicker), or an ONNX file (docs/model-contract.md).
         model: String = "builtin".to_owned();
         /// What runs the model: `tract`, or `ort` when a libonnxruntime is there (ORT_DYLIB_PATH).
         engine: String = "tract".into(), choices ["tract", "ort"];

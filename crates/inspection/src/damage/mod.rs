@@ -74,24 +74,29 @@ impl Assessment {
     /// Adds the item to a heat map: evidence of each type, scaled by its score.
     pub fn draw(&self, heat: &mut HeatMap) {
         let shown = self.scores.iter().zip(&self.places).filter(|(score, _)| **score > 0.02);
-        let mut merged: Option<EvidenceMap> = None;
+        // One map a raster: the trees' and the network's. Drawing takes longer than merging.
+        let mut merged: Vec<EvidenceMap> = Vec::new();
         for (score, place) in shown.filter_map(|(s, p)| p.as_ref().map(|p| (*s, p))) {
-            let all = merged.get_or_insert_with(|| EvidenceMap { values: vec![0.0; place.values.len()], ..place.clone() });
-            if all.values.len() != place.values.len() || all.w != place.w {
-                place.draw(heat, score);
-                continue;
-            }
-            for (value, v) in all.values.iter_mut().zip(&place.values) {
+            let known = merged.iter().position(|all| all.is_laid_out_as(place));
+            let at = known.unwrap_or_else(|| {
+                merged.push(EvidenceMap { values: vec![0.0; place.values.len()], ..place.clone() });
+                merged.len() - 1
+            });
+            for (value, v) in merged[at].values.iter_mut().zip(&place.values) {
                 *value = value.max((score * v).clamp(0.0, 1.0));
             }
         }
-        if let Some(all) = merged {
+        for all in merged {
             all.draw(heat, 1.0);
         }
     }
 }
 
 impl EvidenceMap {
+    fn is_laid_out_as(&self, other: &EvidenceMap) -> bool {
+        (self.w, self.values.len()) == (other.w, other.values.len()) && self.origin_px == other.origin_px && self.pitch_px == other.pitch_px
+    }
+
     fn bbox(&self) -> Option<Rect> {
         let mut b: Option<(usize, usize, usize, usize)> = None;
         for i in (0..self.values.len()).filter(|i| self.values[*i] > PLACE) {

@@ -20,11 +20,16 @@ use crate::comparison::{self, PAIR_CHANNELS};
 use crate::damage::TREES;
 use crate::embedding;
 use crate::finder::{self, ItemFinder};
+use crate::scorer::{Models, Scorer};
 
-/// The weights that this version brings (models/damage/README.md is their card).
+/// The weights that this version brings for items without depth (models/damage/README.md is their card).
 const BUILT_IN: &[u8] = include_bytes!("../../../../models/damage/damage.onnx");
 /// What messages call them.
 const BUILT_IN_NAME: &str = "damage.onnx";
+/// The weights that this version brings as a second opinion of items with depth (the same card).
+const BUILT_IN_DEPTH: &[u8] = include_bytes!("../../../../models/damage/damage-depth.onnx");
+/// What messages call them.
+const BUILT_IN_DEPTH_NAME: &str = "damage-depth.onnx";
 
 /// What a model says of one item.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,29 +53,12 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// When the input has another length than the contract says, or the model fails or gives no probabilities.
     fn run(&self, input: &[f32]) -> Result<Output, InspectionError>;
-}
-
-/// What scores items; where there is none, the classical scorer does.
-#[derive(Clone, Default)]
-pub struct Models {
-    /// Items with depth.
-    pub with_depth: Option<Arc<dyn Engine>>,
-    /// Items without.
-    pub without_depth: Option<Arc<dyn Engine>>,
-}
-
-impl<E: Engine + 'static> From<E> for Models {
-    /// One model for all items.
-    fn from(engine: E) -> Models {
-        let engine: Arc<dyn Engine> = Arc::new(engine);
-        Models { with_depth: Some(Arc::clone(&engine)), without_depth: Some(engine) }
-    }
-}
-
-impl Models {
-    /// The model that scores an item; `None`: the classical scorer.
-    pub fn of(&self, has_depth: bool) -> Option<&Arc<dyn Engine>> {
-        if has_depth { self.with_depth.as_ref() } else { self.without_depth.as_ref() }
+    /// As [`Engine::run`], on one core where the engine can choose: for what runs beside other work, which all cores together would only hold up.
+    ///
+    /// # Errors
+    /// As there.
+    fn run_on_one_core(&self, input: &[f32]) -> Result<Output, InspectionError> {
+        self.run(input)
     }
 }
 
@@ -111,7 +99,7 @@ impl FromStr for EngineKind {
 /// Which scorer is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ModelChoice {
-    /// The weights that this version brings, for items without depth; where there is depth the classical scorer is better.
+    /// What this version brings: a network for items without depth; where there is depth, the classical scorer and another network together.
     #[default]
     BuiltIn,
     /// Measured cues and decision trees, without a network.
@@ -141,18 +129,21 @@ impl ModelChoice {
     pub fn load(&self, kind: EngineKind) -> Result<Models, InspectionError> {
         let path = match self {
             ModelChoice::Classical => return Ok(Models::default()),
-            ModelChoice::BuiltIn => return Ok(Models { with_depth: None, without_depth: Some(built_in(kind, BUILT_IN_NAME, BUILT_IN)?) }),
+            ModelChoice::BuiltIn => {
+                let with_depth = Scorer::Together(built_in(kind, BUILT_IN_DEPTH_NAME, BUILT_IN_DEPTH)?);
+                return Ok(Models { with_depth, without_depth: Scorer::Network(built_in(kind, BUILT_IN_NAME, BUILT_IN)?) });
+            }
             ModelChoice::File(path) => path,
         };
         let models = match kind {
             EngineKind::Tract => Models::from(TractModel::load(path)?),
             EngineKind::Ort => Models::from(OrtModel::load(path)?),
         };
-        if let Some(other) = models.of(true).map(|m| m.contract()).filter(|c| c.gives != Gives::Damage) {
+        if let Some(other) = models.of(true).network().map(|m| m.contract()).filter(|c| c.gives != Gives::Damage) {
             let reason = format!("it gives `{}`, expected `damage`", other.output());
             return Err(InspectionError::ModelContract { path: path.clone(), reason });
         }
-        if models.of(true).is_some_and(|m| m.contract().channels == PAIR_CHANNELS) {
+        if models.of(true).network().is_some_and(|m| m.contract().channels == PAIR_CHANNELS) {
             let reason = format!("it takes {PAIR_CHANNELS} channels, an item beside its reference; a damage model takes 3, 4 or 6");
             return Err(InspectionError::ModelContract { path: path.clone(), reason });
         }
@@ -174,13 +165,14 @@ fn read_file(path: &Path) -> Result<Vec<u8>, InspectionError> {
     std::fs::read(path).map_err(|e| InspectionError::ModelFile { path: path.to_owned(), reason: e.to_string() })
 }
 
-/// What this version judges with where it is given no other model, by file and content: the classical scorer's trees, the damage network,
-/// the comparing network, the embedding network, the network that finds items.
-pub fn built_in_models() -> [String; 5] {
+/// What this version judges with where it is given no other model, by file and content: the classical scorer's trees, the damage networks
+/// without and with depth, the comparing network, the embedding network, the network that finds items.
+pub fn built_in_models() -> [String; 6] {
     let of = |name: &str, bytes: &[u8]| name_of(Path::new(name), bytes);
     [
         of("trees.txt", TREES.as_bytes()),
         of(BUILT_IN_NAME, BUILT_IN),
+        of(BUILT_IN_DEPTH_NAME, BUILT_IN_DEPTH),
         of(comparison::BUILT_IN_NAME, comparison::BUILT_IN),
         of(embedding::BUILT_IN_NAME, embedding::BUILT_IN),
         of(finder::BUILT_IN_NAME, finder::BUILT_IN),

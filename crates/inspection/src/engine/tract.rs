@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 
-use tract_linalg::multithread::{Executor, set_default_executor};
+use tract_linalg::multithread::{Executor, multithread_tract_scope, set_default_executor};
 use tract_onnx::prelude::*;
 
 use super::{Contract, Engine, Output, Port, check_input, name_of, read_file, try_out};
@@ -11,7 +11,7 @@ use crate::InspectionError;
 
 /// Large products are spread over the cores by a pool of tract's own; set once a process.
 static THREADS: Once = Once::new();
-/// One model runs at a time, on all cores.
+/// One model runs at a time on all cores.
 static RUNNING: Mutex<()> = Mutex::new(());
 
 /// A model that `tract` runs on the CPU, without any shared library.
@@ -60,15 +60,43 @@ impl TractModel {
     }
 }
 
+/// How many cores a run takes.
+#[derive(Clone, Copy)]
+enum Cores {
+    /// One after the other with other runs.
+    All,
+    /// Beside others.
+    One,
+}
+
 impl TractModel {
     /// Runs on a thread of its own. A worker of rayon that waits for tract's pool would take up other work, perhaps
-    /// another run, in the middle of an operator that holds its scratch memory; tract panics then.
-    fn run_apart(&self, input: Tensor) -> TractResult<TVec<TValue>> {
-        let _alone = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    /// another run, in the middle of an operator that holds its scratch memory; tract panics then. And a thread on which tract's
+    /// kernels ran is slower afterwards: segmentation took twice as long on it (2026-11-24).
+    fn run_apart(&self, input: Tensor, cores: Cores) -> TractResult<TVec<TValue>> {
+        let _alone = matches!(cores, Cores::All).then(|| RUNNING.lock().unwrap_or_else(PoisonError::into_inner));
+        let run = || self.plan.run(tvec!(input.into()));
         std::thread::scope(|scope| {
-            let run = scope.spawn(|| self.plan.run(tvec!(input.into())));
+            let run = scope.spawn(move || match cores {
+                Cores::All => run(),
+                Cores::One => multithread_tract_scope(Executor::SingleThread, run),
+            });
             run.join().unwrap_or_else(|_| Err(TractError::msg("tract panicked")))
         })
+    }
+
+    fn answer(&self, input: &[f32], cores: Cores) -> Result<Output, InspectionError> {
+        let c = &self.contract;
+        check_input(c, input)?;
+        let failed = |e: TractError| InspectionError::ModelRun(format!("{e:#}"));
+        let tensor = Tensor::from_shape(&[1, c.channels, c.height, c.width], input).map_err(failed)?;
+        let outputs = self.run_apart(tensor, cores).map_err(failed)?;
+        let values = |k: usize| -> Result<Vec<f32>, InspectionError> {
+            let output = outputs.get(k).ok_or_else(|| InspectionError::ModelRun("it gave no output".to_owned()))?;
+            let values: Vec<f32> = output.to_plain_array_view::<f32>().map_err(failed)?.iter().copied().collect();
+            c.checked(&values)
+        };
+        Ok(Output { values: values(0)?, scores: if c.scores { Some(values(1)?) } else { None } })
     }
 }
 
@@ -99,16 +127,10 @@ impl Engine for TractModel {
     }
 
     fn run(&self, input: &[f32]) -> Result<Output, InspectionError> {
-        let c = &self.contract;
-        check_input(c, input)?;
-        let failed = |e: TractError| InspectionError::ModelRun(format!("{e:#}"));
-        let tensor = Tensor::from_shape(&[1, c.channels, c.height, c.width], input).map_err(failed)?;
-        let outputs = self.run_apart(tensor).map_err(failed)?;
-        let values = |k: usize| -> Result<Vec<f32>, InspectionError> {
-            let output = outputs.get(k).ok_or_else(|| InspectionError::ModelRun("it gave no output".to_owned()))?;
-            let values: Vec<f32> = output.to_plain_array_view::<f32>().map_err(failed)?.iter().copied().collect();
-            c.checked(&values)
-        };
-        Ok(Output { values: values(0)?, scores: if c.scores { Some(values(1)?) } else { None } })
+        self.answer(input, Cores::All)
+    }
+
+    fn run_on_one_core(&self, input: &[f32]) -> Result<Output, InspectionError> {
+        self.answer(input, Cores::One)
     }
 }
