@@ -93,25 +93,20 @@ impl Models {
     }
 }
 
-/// Two opinions of one item. Their log odds add up; each type has the share that the more alarmed of them gives it, and is where that one sees it.
+/// Two opinions of one item. Their log odds add up. The network divides the score among the types: of what both find on the booth exam it names the
+/// type of nine in ten, the trees of one in two. Where it marks no place of a type, the trees' cues do.
 fn together(trees: Assessment, network: Assessment) -> Assessment {
-    let (first, second) = (trees.overall(), network.overall());
-    let overall = probability(SCALE * (log_odds(first) + NETWORK_WEIGHT * log_odds(second) + SHIFT));
-    let mut joined = Assessment::unknown();
-    for (k, score) in joined.scores.iter_mut().enumerate() {
-        *score = trees.scores[k].max(network.scores[k]);
-    }
-    let most = joined.overall();
+    let overall = probability(SCALE * (log_odds(trees.overall()) + NETWORK_WEIGHT * log_odds(network.overall()) + SHIFT));
+    let shares = if network.overall() > SUREST { network.scores } else { trees.scores };
+    let most = shares.iter().copied().fold(0.0, f32::max);
     if most < SUREST {
-        // Nothing to divide among the types.
+        // Nothing to divide.
         return trees;
     }
-    joined.scores.iter_mut().for_each(|score| *score *= overall / most);
-    joined.places = (trees.scores.iter().zip(trees.places))
-        .zip(network.scores.iter().zip(network.places))
-        .map(|((a, by_trees), (b, by_network))| if a >= b { by_trees.or(by_network) } else { by_network.or(by_trees) })
+    let places = (network.places.into_iter().zip(trees.places))
+        .map(|(seen, measured)| if seen.as_ref().is_some_and(|map| map.bbox().is_some()) { seen } else { measured.or(seen) })
         .collect();
-    joined
+    Assessment { scores: shares.map(|share| overall * share / most), places }
 }
 
 fn log_odds(score: f32) -> f32 {
@@ -149,18 +144,17 @@ mod tests {
     }
 
     #[test]
-    fn the_more_alarmed_of_the_two_says_what_it_is_and_where() {
-        let joined = together(opinion(of_types(0.05, 0.9), Some(0.1)), opinion(of_types(0.6, 0.0), Some(0.7)));
-        assert_eq!(joined.overall(), joined.scores[1]);
-        assert!(joined.scores[0] > 0.0 && joined.scores[0] < joined.scores[1], "{:?}", joined.scores);
-        let at = |k: usize| joined.places[k].as_ref().map(|p| p.values[0]);
-        assert_eq!((at(0), at(1)), (Some(0.7), Some(0.1)));
-    }
-
-    #[test]
-    fn a_place_that_only_one_of_them_has_is_kept() {
-        let joined = together(opinion(of_types(0.9, 0.0), None), opinion(of_types(0.2, 0.0), Some(0.7)));
-        assert!(joined.places[0].is_some());
+    fn the_network_says_what_it_is_and_where_and_the_trees_where_it_marks_nothing() {
+        let joined = together(opinion(of_types(0.05, 0.9), Some(0.6)), opinion(of_types(0.6, 0.3), Some(0.7)));
+        assert_eq!(joined.overall(), joined.scores[0]);
+        assert!((joined.scores[1] - joined.scores[0] / 2.0).abs() < 1e-6, "{:?}", joined.scores);
+        let at = |joined: &Assessment| joined.places[0].as_ref().map(|p| p.values[0]);
+        assert_eq!(at(&joined), Some(0.7));
+        for unmarked in [None, Some(0.2)] {
+            assert_eq!(at(&together(opinion(of_types(0.9, 0.0), Some(0.6)), opinion(of_types(0.2, 0.0), unmarked))), Some(0.6));
+        }
+        let silent = together(opinion(of_types(0.9, 0.3), None), Assessment::unknown());
+        assert!(silent.scores[0] > silent.scores[1] && silent.scores[1] > 0.0, "{:?}", silent.scores);
     }
 
     #[test]

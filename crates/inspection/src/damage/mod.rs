@@ -97,7 +97,8 @@ impl EvidenceMap {
         (self.w, self.values.len()) == (other.w, other.values.len()) && self.origin_px == other.origin_px && self.pitch_px == other.pitch_px
     }
 
-    fn bbox(&self) -> Option<Rect> {
+    /// The box around what exceeds one half; `None` when nothing does.
+    pub(crate) fn bbox(&self) -> Option<Rect> {
         let mut b: Option<(usize, usize, usize, usize)> = None;
         for i in (0..self.values.len()).filter(|i| self.values[*i] > PLACE) {
             let (x, y) = (i % self.w, i / self.w);
