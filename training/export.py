@@ -67,12 +67,21 @@ def real_goods(folder: Path, with_depth: bool) -> crops.Folder | None:
 BESIDE_TREES = 1.5
 # Good items of booth validation that may be sidelined by both together.
 ALARMS_TOGETHER = 0.02
+# Share of damaged items for which their score is calibrated: the exam's.
+CALIBRATED_SHARE = 1 / 3
 
 
 def log_odds(score: np.ndarray) -> np.ndarray:
     """As `together` in crates/inspection/src/scorer.rs takes them."""
     p = np.clip(score.astype(np.float64), 1e-6, 1 - 1e-6)
     return np.log(p / (1 - p))
+
+
+def calibration_error(score: np.ndarray, damaged: np.ndarray) -> float:
+    """Mean distance of score and share of damaged items over ten bins, as `intact eval` has it, were the share `CALIBRATED_SHARE` damaged."""
+    bins, share = np.minimum((score * 10).astype(int), 9), damaged.mean()
+    weight = np.where(damaged, CALIBRATED_SHARE / share, (1 - CALIBRATED_SHARE) / (1 - share)) / len(score)
+    return float(sum(abs((weight * (score - damaged))[bins == k].sum()) for k in set(bins)))
 
 
 def trees_of(folders: list[crops.Folder]) -> np.ndarray:
@@ -82,8 +91,8 @@ def trees_of(folders: list[crops.Folder]) -> np.ndarray:
 
 def beside_trees(held: list[crops.Folder], network: np.ndarray, damaged: np.ndarray, real: crops.Folder | None, goods: np.ndarray) -> dict:
     """What makes one score of the trees' and the network's: the sum of their log odds, moved so that few good items of booth validation, and no more
-    real goods than by the trees alone, exceed one half, and scaled so that its differences are log odds (Platt). `network`, `goods`: log odds of
-    the released scores."""
+    real goods than by the trees alone, exceed one half, and then scaled to be nearest to the share of damaged items (least calibration error: the
+    likelihood shrinks from the many marks that nobody sees). `network`, `goods`: log odds of the released scores."""
     most = log_odds(np.array(1.0))
     trees, network = trees_of(held), np.clip(network, -most, most)
     both, trees_real = trees + BESIDE_TREES * network, trees_of([real]) if real else np.zeros(0)
@@ -91,7 +100,10 @@ def beside_trees(held: list[crops.Folder], network: np.ndarray, damaged: np.ndar
     limit = float(np.quantile(both[~damaged], 1 - ALARMS_TOGETHER, method="higher"))
     if real:
         limit = max(limit, float(np.sort(both_real)[::-1][min(int((trees_real > 0).sum()), len(both_real) - 1)]))
-    figures = {"n": len(damaged), "weight": BESIDE_TREES, "shift": round(-limit, 3), "scale": round(platt(both, damaged)[0], 3)}
+    scales = np.linspace(0.2, 1.5, 27)
+    errors = [calibration_error(1 / (1 + np.exp(-scale * (both - limit))), damaged) for scale in scales]
+    figures = {"n": len(damaged), "weight": BESIDE_TREES, "shift": round(-limit, 3), "scale": round(float(scales[np.argmin(errors)]), 3),
+               "calibration_error": round(min(errors), 4)}
     for name, scores, of_goods in (("trees", trees, trees_real), ("network", network, goods), ("together", both - limit, both_real - limit)):
         figures[name] = {"auroc": round(auroc_of(scores, damaged), 4), "alarms": round(float((scores[~damaged] > 0).mean()), 4),
                          "found": round(float((scores[damaged] > 0).mean()), 4), "real_alarms": int((of_goods > 0).sum())}

@@ -13,7 +13,7 @@ use crate::segment::Instance;
 /// log odds of the sum. Fitted on booth validation by `training/export.py --with-depth`; they stand in `models/damage/damage-depth.json`.
 const NETWORK_WEIGHT: f32 = 1.5;
 const SHIFT: f32 = 5.534;
-const SCALE: f32 = 0.47;
+const SCALE: f32 = 0.85;
 /// Log odds are taken of scores within these limits, so that no one opinion is beyond all doubt.
 const SUREST: f32 = 1e-6;
 

@@ -1,8 +1,9 @@
 //! `tract`: ONNX in pure Rust.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use tract_linalg::multithread::{Executor, multithread_tract_scope, set_default_executor};
 use tract_onnx::prelude::*;
 
@@ -43,8 +44,7 @@ impl TractModel {
     /// [`InspectionError::ModelContract`], as there.
     pub fn read(path: &Path, bytes: &[u8]) -> Result<TractModel, InspectionError> {
         THREADS.call_once(|| {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            set_default_executor(if cores > 1 { Executor::multithread(cores) } else { Executor::SingleThread });
+            set_default_executor(if cores() > 1 { Executor::multithread(cores()) } else { Executor::SingleThread });
         });
         let broken = |reason: String| InspectionError::ModelContract { path: path.to_owned(), reason };
         let graph = onnx().model_for_read(&mut &*bytes).map_err(|e| broken(format!("it is not a readable ONNX model ({e})")))?;
@@ -60,6 +60,17 @@ impl TractModel {
     }
 }
 
+/// Threads for runs on one core; always the same ones, as each has memory of its own. `None` where no thread can be made.
+fn one_core_pool() -> Option<&'static ThreadPool> {
+    static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
+    let make = || ThreadPoolBuilder::new().num_threads(cores()).thread_name(|k| format!("tract-{k}")).build().ok();
+    POOL.get_or_init(make).as_ref()
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// How many cores a run takes.
 #[derive(Clone, Copy)]
 enum Cores {
@@ -70,17 +81,18 @@ enum Cores {
 }
 
 impl TractModel {
-    /// Runs on a thread of its own. A worker of rayon that waits for tract's pool would take up other work, perhaps
-    /// another run, in the middle of an operator that holds its scratch memory; tract panics then. And a thread on which tract's
-    /// kernels ran is slower afterwards: segmentation took twice as long on it (2026-11-24).
+    /// Runs on no worker of rayon's. One that waits for tract's pool would take up other work, perhaps another run, in the middle of an
+    /// operator that holds its scratch memory; tract panics then. And a thread on which tract's kernels ran is slower afterwards:
+    /// segmentation took twice as long on it (2026-11-24).
     fn run_apart(&self, input: Tensor, cores: Cores) -> TractResult<TVec<TValue>> {
-        let _alone = matches!(cores, Cores::All).then(|| RUNNING.lock().unwrap_or_else(PoisonError::into_inner));
         let run = || self.plan.run(tvec!(input.into()));
+        let single = one_core_pool().filter(|_| matches!(cores, Cores::One));
+        if let Some(pool) = single {
+            return pool.install(|| multithread_tract_scope(Executor::SingleThread, run));
+        }
+        let _alone = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         std::thread::scope(|scope| {
-            let run = scope.spawn(move || match cores {
-                Cores::All => run(),
-                Cores::One => multithread_tract_scope(Executor::SingleThread, run),
-            });
+            let run = scope.spawn(run);
             run.join().unwrap_or_else(|_| Err(TractError::msg("tract panicked")))
         })
     }
