@@ -1,5 +1,6 @@
 //! `tract`: ONNX in pure Rust.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 
@@ -88,7 +89,8 @@ impl TractModel {
         let run = || self.plan.run(tvec!(input.into()));
         let single = one_core_pool().filter(|_| matches!(cores, Cores::One));
         if let Some(pool) = single {
-            return pool.install(|| multithread_tract_scope(Executor::SingleThread, run));
+            let run = AssertUnwindSafe(|| multithread_tract_scope(Executor::SingleThread, run));
+            return pool.install(|| catch_unwind(run)).unwrap_or_else(|_| Err(TractError::msg("tract panicked")));
         }
         let _alone = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         std::thread::scope(|scope| {
